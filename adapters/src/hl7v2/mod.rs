@@ -1,0 +1,5 @@
+//! HL7 v2, ER7 encoding: reading, writing, acknowledging, and MLLP.
+
+mod message;
+
+pub use message::Document;
