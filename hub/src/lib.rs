@@ -1,1 +1,4 @@
+//! The middle of the hub: read `journey` as a message travels.
 
+pub mod actors;
+pub mod store;
