@@ -1,4 +1,5 @@
 //! The middle of the hub: read `journey` as a message travels.
 
 pub mod actors;
+pub mod broker;
 pub mod store;

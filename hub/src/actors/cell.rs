@@ -144,14 +144,14 @@ impl<W: Work> Cell<W> {
     fn begin(&mut self, context: &mut Context<Self>) {
         let pause = std::mem::take(&mut self.pause);
         let wait = tokio::time::sleep(pause).into_actor(self);
-        context.wait(actix::ActorFutureExt::map(wait, |(), cell, context| {
+        context.wait(actix::ActorFutureExt::map(wait, |(), cell, afterwards| {
             match std::panic::catch_unwind(AssertUnwindSafe(|| (cell.plan.make)())) {
                 Ok(Ok(worker)) => {
                     cell.worker = Some(worker);
                     cell.health.send_replace(Health::Up { panics: cell.panics });
                 }
-                Ok(Err(cause)) => cell.fail(cause, context),
-                Err(_) => cell.fail(panicked_at(), context),
+                Ok(Err(cause)) => cell.fail(cause, afterwards),
+                Err(_) => cell.fail(panicked_at(), afterwards),
             }
         }));
     }
