@@ -59,6 +59,14 @@ pub enum Form {
     YearAndSequence,
 }
 
+/// A number together with who issued it: what identifies a prescription. Two issuers may have given the
+/// same number.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct IssuedNumber {
+    issuer: String,
+    number: PrescriptionNumber,
+}
+
 /// The text is a prescription number of no known shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a prescription number of a known shape")]
@@ -89,6 +97,24 @@ impl PrescriptionNumber {
     /// Which shape it has.
     pub fn form(&self) -> Form {
         self.form
+    }
+}
+
+impl IssuedNumber {
+    /// A number under the system of its issuer. The platform's system is known under every name it has.
+    pub fn new(issuer: &str, number: PrescriptionNumber) -> IssuedNumber {
+        let canonical = if is_national_system(issuer) { NATIONAL_SYSTEM } else { issuer };
+        IssuedNumber { issuer: canonical.to_owned(), number }
+    }
+
+    /// The system of the issuer.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The number.
+    pub fn number(&self) -> &PrescriptionNumber {
+        &self.number
     }
 }
 
