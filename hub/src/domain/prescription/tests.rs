@@ -427,6 +427,7 @@ fn a_stored_line_is_read_back_equal() {
         let json = line.to_json().unwrap();
         let read = Prescription::from_json(json.as_bytes()).unwrap();
         assert!(read == line, "{status:?}");
+        assert!(json.contains(&format!(r#""status":"{}""#, status.name())), "{status:?}");
     }
     assert!(Prescription::from_json(b"{}").is_err());
 }

@@ -70,6 +70,20 @@ impl Status {
         }
     }
 
+    /// Its name in lists, as it is stored.
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Draft => "draft",
+            Status::Active => "active",
+            Status::Suspended => "suspended",
+            Status::Completed => "completed",
+            Status::Cancelled => "cancelled",
+            Status::Stopped => "stopped",
+            Status::Expired => "expired",
+            Status::EnteredInError => "entered-in-error",
+        }
+    }
+
     /// MedicationRequest.status. FHIR R4 has no code for an expired order: it is stopped, and its
     /// statusReason says why.
     pub fn fhir(self) -> &'static str {
