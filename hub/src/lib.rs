@@ -5,6 +5,7 @@ pub mod audit;
 pub mod broker;
 pub mod domain;
 pub mod finding;
+pub mod invariants;
 pub mod keys;
 pub mod limit;
 pub mod mapping;
