@@ -35,7 +35,7 @@ pub struct Command {
     pub kind: CommandKind,
     /// Which order: for a replacement, the new one.
     pub order: OrderIdentity,
-    /// The prescription of the sender that the order is a line of.
+    /// The prescription of the sender that the order is a line of: its group, else the number it brought.
     pub group: Option<OrderIdentity>,
     /// The prescription's number, if the sender brought one.
     pub number: Option<IssuedNumber>,
@@ -118,8 +118,12 @@ impl Command {
         }
         let identifiers: Vec<IdentifierElement> = resource.element("identifier")?.unwrap_or_default();
         let order = identity(identifiers.first(), own_authority)?;
-        let group = optional_identity(resource.element("groupIdentifier")?, own_authority)?;
-        let number = number_of_sender(&identifiers, group.as_ref(), &order);
+        let sent_group = optional_identity(resource.element("groupIdentifier")?, own_authority)?;
+        let number = number_of_sender(&identifiers, sent_group.as_ref(), &order);
+        let group = match (sent_group, &number) {
+            (None, Some(number)) => Some(OrderIdentity::new(number.issuer(), number.number().as_str())?),
+            (group, _) => group,
+        };
         let replaces = match kind {
             CommandKind::Replace => replaced_order(&resource, own_authority)?.filter(|prior| *prior != order),
             CommandKind::Create
@@ -324,6 +328,26 @@ mod tests {
         both["groupIdentifier"] = group;
         let platform = "http://ndp.egypt.gov.eg/fhir/prescription-id RX-20260503A1B2C3";
         assert_eq!(number(&both).as_deref(), Some(platform));
+    }
+
+    #[test]
+    fn lines_without_a_group_that_bring_the_same_number_are_of_one_prescription() {
+        let line = |order: &str| {
+            let mut line = changed(
+                "identifier",
+                json!([
+                    { "system": "HIS", "value": order },
+                    { "system": "https://fhir.healthflow.eg/sid/prescription", "value": "RX-20260503A1B2C3" }
+                ]),
+            );
+            line["groupIdentifier"] = Value::Null;
+            read("create", &line).unwrap()
+        };
+        let (first, second) = (line("ORD1"), line("ORD2"));
+        assert_ne!(first.order, second.order);
+        assert_eq!(first.group_or_order(), second.group_or_order());
+        let platform = "http://ndp.egypt.gov.eg/fhir/prescription-id";
+        assert_eq!(first.group, Some(OrderIdentity::new(platform, "RX-20260503A1B2C3").unwrap()));
     }
 
     #[test]
