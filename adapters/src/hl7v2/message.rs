@@ -273,10 +273,15 @@ impl<'a> Header<'a> {
 }
 
 /// A message that owns its bytes and its index.
-#[derive(Debug)]
 pub struct Document {
     bytes: Bytes,
     index: Index,
+}
+
+impl std::fmt::Debug for Document {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Document").field("bytes", &self.bytes.len()).field("index", &self.index).finish()
+    }
 }
 
 impl Document {
