@@ -86,7 +86,7 @@ impl Default for ListenLimits {
             idle_deadline: Duration::from_hours(24),
             frame_deadline: Duration::from_mins(1),
             write_deadline: Duration::from_secs(30),
-            linger_deadline: Duration::from_secs(2),
+            linger_deadline: Duration::from_secs(1),
             linger_bytes_max: 64 * 1024 * 1024,
             keepalive: Duration::from_mins(1),
             drain_deadline: Duration::from_secs(8),

@@ -45,6 +45,17 @@ pub enum Event {
     GaveUp(Excess),
 }
 
+impl Event {
+    /// Bytes that it holds.
+    #[expect(clippy::len_without_is_empty, reason = "an event is not a container")]
+    pub fn len(&self) -> usize {
+        match self {
+            Event::Frame(bytes) | Event::Resync(bytes) | Event::TooLarge(bytes) | Event::Cut(bytes) => bytes.len(),
+            Event::Junk(_) | Event::GaveUp(_) => 0,
+        }
+    }
+}
+
 /// Prints sizes, not bodies (H10).
 impl std::fmt::Debug for Event {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

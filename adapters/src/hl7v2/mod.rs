@@ -1,5 +1,6 @@
 //! HL7 v2, ER7 encoding: reading, writing, acknowledging, and MLLP.
 
+pub mod listener;
 pub mod mllp;
 
 mod message;
