@@ -229,6 +229,21 @@ async fn a_cut_frame_is_refused_and_never_received() {
 }
 
 #[tokio::test]
+async fn a_frame_cut_by_a_reset_is_recorded() {
+    let hub = Running::start(limits()).await;
+    let mut client = hub.client().await;
+    assert!(client.ask("MSH|one").await.is_some());
+    client.write(b"\x0bMSH|cut\r").await;
+    until(|| hub.counters.frames.load(Ordering::Relaxed) == 1).await;
+    socket2::SockRef::from(&client.stream).set_linger(Some(Duration::ZERO)).expect("set");
+    // The reset must not overtake the bytes.
+    never(MOMENT, || !hub.intake.breaches().is_empty()).await;
+    drop(client);
+    until(|| hub.intake.breaches() == [(BreachKind::FrameCut, 8)]).await;
+    hub.stop().await.expect("drained");
+}
+
+#[tokio::test]
 async fn a_frame_begun_inside_another_is_taken_and_the_first_recorded_unanswered() {
     let hub = Running::start(limits()).await;
     let mut client = hub.client().await;

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -105,13 +105,8 @@ impl Listener {
 impl Source for Listener {
     async fn run(&mut self, intake: Arc<dyn Intake>, drain: Drain) -> Result<(), SourceError> {
         let options = &self.shared.options;
-        let listening = async {
-            let listener = TcpListener::bind(&options.address).await?;
-            let address = listener.local_addr()?;
-            Ok((listener, address))
-        };
         let (listener, address) =
-            listening.await.map_err(|source| SourceError::Listen { address: options.address.clone(), source })?;
+            bind(options).await.map_err(|source| SourceError::Listen { address: options.address.clone(), source })?;
         tracing::info!(source = %options.name, %address, tls = options.tls.is_some(), "listening");
         self.bound.send_replace(Some(address));
 
@@ -302,6 +297,29 @@ impl Drop for Open<'_> {
     fn drop(&mut self) {
         self.0.connections_open.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// Listens on the first address of the configured name that can be listened on.
+async fn bind(options: &Options) -> std::io::Result<(TcpListener, SocketAddr)> {
+    let mut failure = std::io::Error::from(std::io::ErrorKind::AddrNotAvailable);
+    for address in tokio::net::lookup_host(&options.address).await? {
+        match listen(address, options.limits.backlog) {
+            Ok(listener) => {
+                let bound = listener.local_addr()?;
+                return Ok((listener, bound));
+            }
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+fn listen(address: SocketAddr, backlog: u32) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restart may listen again while connections of the last run are still closing.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(backlog)
 }
 
 fn prepare(stream: &TcpStream, limits: &ListenLimits) -> std::io::Result<()> {

@@ -223,6 +223,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.later.clear();
     }
 
+    /// Ends where the peer may have been inside a frame, of which what came is kept.
+    fn end_reading(&mut self, ending: Ending) {
+        self.end(ending);
+        self.decoder.finish(&mut self.events);
+        self.note_events();
+    }
+
     // === in ===
 
     /// Hands over what was read, as far as the window allows.
@@ -272,13 +279,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn note(&mut self, moved: io::Result<Moved>) {
         match moved {
             Ok(Moved::Wrote) => {}
-            Ok(Moved::Read(0)) => {
-                self.end(Ending::PeerClosed);
-                self.decoder.finish(&mut self.events);
-                self.note_events();
-            }
+            Ok(Moved::Read(0)) => self.end_reading(Ending::PeerClosed),
             Ok(Moved::Read(_)) => self.note_events(),
-            Err(error) => self.end(Ending::Lost(error.kind())),
+            Err(error) => self.end_reading(Ending::Lost(error.kind())),
         }
     }
 
@@ -346,12 +349,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn check_deadlines(&mut self, timer: Pin<&mut Sleep>) {
         let now = Instant::now();
         if self.outgoing.due().is_some_and(|due| now >= due) {
-            self.end(Ending::Unwritable);
+            self.end_reading(Ending::Unwritable);
         } else if self.was_reading && now >= self.read_by {
             if self.decoder.is_inside() {
-                self.end(Ending::Slow);
-                self.decoder.finish(&mut self.events);
-                self.note_events();
+                self.end_reading(Ending::Slow);
             } else if self.hand.len() == 0 {
                 self.end(Ending::Idle);
             } else {
