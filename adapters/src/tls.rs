@@ -16,7 +16,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::{self, PemObject};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -93,6 +93,12 @@ pub enum Error {
         certificate: PathBuf,
         /// The file of the key.
         key: PathBuf,
+    },
+    /// The name can be in no certificate.
+    #[error("{name} is neither a host name nor an address")]
+    ServerName {
+        /// The name.
+        name: String,
     },
     /// The system has no authorities.
     #[error("the system offers no certificate authorities: name a ca file")]
@@ -182,6 +188,11 @@ pub fn peer_name(chain: &[CertificateDer<'_>]) -> Option<String> {
     let uri = || general.iter().find_map(|name| if let GeneralName::URI(uri) = name { printable(uri) } else { None });
     let common = || certificate.subject().iter_common_name().find_map(|name| printable(name.as_str().ok()?));
     dns.or_else(uri).or_else(common)
+}
+
+/// The name, or address, that a far system's certificate must have.
+pub fn server_name(host: &str) -> Result<ServerName<'static>, Error> {
+    ServerName::try_from(host.to_owned()).map_err(|_| Error::ServerName { name: host.to_owned() })
 }
 
 /// Whether `host` (a name or an address, without a port) is this machine, so that it may be spoken to

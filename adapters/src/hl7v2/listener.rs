@@ -26,7 +26,7 @@ use self::connection::{Caller, Connection};
 use self::gate::{Admission, Gate, Pace};
 use crate::clock::Clock;
 use crate::limits::ListenLimits;
-use crate::{Drain, Intake, Principal, Source, SourceError, tls};
+use crate::{Drain, Intake, Principal, Source, SourceError, tcp, tls};
 
 /// After a failed accept, mostly because files ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -223,7 +223,7 @@ impl Visit {
     async fn run(self, stream: TcpStream) {
         let counters = Arc::clone(&self.shared.counters);
         let _open = Open::new(&counters);
-        if let Err(error) = prepare(&stream, &self.shared.options.limits) {
+        if let Err(error) = tcp::prepare(&stream, self.shared.options.limits.keepalive) {
             tracing::debug!(peer = %self.peer, %error, "connection lost at once");
             return;
         }
@@ -320,12 +320,6 @@ fn listen(address: SocketAddr, backlog: u32) -> std::io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(backlog)
-}
-
-fn prepare(stream: &TcpStream, limits: &ListenLimits) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    let keepalive = socket2::TcpKeepalive::new().with_time(limits.keepalive).with_interval(limits.keepalive);
-    socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
 /// Returns once draining has begun, or its owner is gone.

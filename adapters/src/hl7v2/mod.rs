@@ -2,6 +2,7 @@
 
 pub mod listener;
 pub mod mllp;
+pub mod sender;
 
 mod message;
 
