@@ -1,0 +1,226 @@
+//! The hub as a process: built once with crash points, started on a data folder, killed or asked to stop.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::api::Api;
+use crate::folder::{target, workspace};
+use crate::{Fallible, wait};
+
+/// A start takes less than a second on a quiet machine.
+pub const READY_WITHIN: Duration = Duration::from_secs(20);
+/// A drain answers what is in hand; deliveries stay in the journal.
+pub const EXIT_WITHIN: Duration = Duration::from_secs(20);
+
+static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+
+/// The hub's executable with crash points. `HUB_BIN` names one that is already built; otherwise cargo makes sure that
+/// it is as the sources say.
+pub fn binary() -> Fallible<&'static Path> {
+    let made = BINARY.get_or_init(|| match std::env::var_os("HUB_BIN") {
+        Some(path) => Ok(PathBuf::from(path)),
+        None => build().map_err(|error| error.to_string()),
+    });
+    made.as_deref().map_err(|error| error.clone().into())
+}
+
+fn build() -> Fallible<PathBuf> {
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--workspace", "--all-targets", "--features", "hub/crash-points"])
+        .current_dir(workspace())
+        .status()?;
+    if !status.success() {
+        return Err("cargo could not build the hub".into());
+    }
+    Ok(target().join("debug/hub"))
+}
+
+/// Runs a command of the hub to its end.
+pub fn command(arguments: &[&str]) -> Fallible<Output> {
+    Ok(Command::new(binary()?).args(arguments).stdin(Stdio::null()).output()?)
+}
+
+/// The names of the crash points that this build has.
+pub fn crash_points() -> Fallible<Vec<String>> {
+    let output = command(&["version", "--json"])?;
+    let version: Value = serde_json::from_slice(&output.stdout)?;
+    let points = version.get("crash_points").and_then(Value::as_array).ok_or("`hub version` names no crash points")?;
+    Ok(points.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+}
+
+/// How to start a hub.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The data folder.
+    pub data: PathBuf,
+    /// `routes.toml`.
+    pub routes: PathBuf,
+    /// Environment besides that of the test.
+    pub environment: BTreeMap<String, String>,
+}
+
+impl Launch {
+    /// A start without faults.
+    pub fn new(data: impl Into<PathBuf>, routes: impl Into<PathBuf>) -> Launch {
+        Launch { data: data.into(), routes: routes.into(), environment: BTreeMap::new() }
+    }
+
+    /// The same start with a variable set.
+    #[must_use]
+    pub fn with(&self, name: &str, value: &str) -> Launch {
+        let mut launch = self.clone();
+        launch.environment.insert(name.to_owned(), value.to_owned());
+        launch
+    }
+
+    /// Starts, and waits until the hub says that it is ready.
+    pub fn start(&self) -> Fallible<Hub> {
+        let mut process = self.spawn()?;
+        let ready = wait::until("the hub is ready", READY_WITHIN, || {
+            if let Some(status) = process.child.try_wait()? {
+                return Err(format!("the hub ended at its start, {status}: {}", process.log_end()).into());
+            }
+            Ok(process.ready())
+        })
+        .map_err(|error| format!("{error}; its log ends: {}", process.log_end()))?;
+        Ok(Hub { process, ready })
+    }
+
+    /// Starts, and does not wait.
+    pub fn spawn(&self) -> Fallible<Process> {
+        fs::create_dir_all(&self.data)?;
+        let ready_file = self.data.join("hub.ready.json");
+        if ready_file.exists() {
+            fs::remove_file(&ready_file)?;
+        }
+        let log = self.data.with_extension("log");
+        let file = File::options().create(true).append(true).open(&log)?;
+        let child = Command::new(binary()?)
+            .arg("run")
+            .arg("--data")
+            .arg(&self.data)
+            .arg("--routes")
+            .arg(&self.routes)
+            .args(["--http", "127.0.0.1:0"])
+            .envs(&self.environment)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .spawn()?;
+        Ok(Process { child, log, ready_file })
+    }
+}
+
+/// A hub that was started, ready or not. It is killed when dropped.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    log: PathBuf,
+    ready_file: PathBuf,
+}
+
+impl Process {
+    /// What it says of itself once it is ready.
+    fn ready(&self) -> Option<Ready> {
+        let text = fs::read(&self.ready_file).ok()?;
+        Ready::read(&serde_json::from_slice(&text).ok()?).filter(|ready| ready.pid == self.child.id())
+    }
+
+    /// The last lines of its log.
+    pub fn log_end(&self) -> String {
+        let text = fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let lines: Vec<&str> = text.lines().collect();
+        lines.get(lines.len().saturating_sub(12)..).unwrap_or_default().join("\n")
+    }
+
+    /// Ends it as a power switch would, as far as a process can tell.
+    pub fn kill(&mut self) -> Fallible<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Waits until it ends by itself.
+    pub fn wait(&mut self, within: Duration) -> Fallible<ExitStatus> {
+        wait::until("the hub ends", within, || Ok(self.child.try_wait()?))
+            .map_err(|error| format!("{error}; its log ends: {}", self.log_end()).into())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Fails only if it has ended already.
+        let _ = self.kill();
+    }
+}
+
+/// Where a hub listens.
+#[derive(Clone, Debug)]
+struct Ready {
+    pid: u32,
+    http: SocketAddr,
+    mllp: BTreeMap<String, SocketAddr>,
+}
+
+impl Ready {
+    fn read(value: &Value) -> Option<Ready> {
+        let mut mllp = BTreeMap::new();
+        for (source, address) in value.get("mllp")?.as_object()? {
+            mllp.insert(source.clone(), address.as_str()?.parse().ok()?);
+        }
+        Some(Ready {
+            pid: value.get("pid")?.as_u64()?.try_into().ok()?,
+            http: value.get("http")?.as_str()?.parse().ok()?,
+            mllp,
+        })
+    }
+}
+
+/// A hub that is ready.
+#[derive(Debug)]
+pub struct Hub {
+    /// Its process.
+    pub process: Process,
+    ready: Ready,
+}
+
+impl Hub {
+    /// The address of an MLLP source.
+    pub fn mllp(&self, source: &str) -> Fallible<SocketAddr> {
+        self.ready.mllp.get(source).copied().ok_or_else(|| format!("the hub has no source {source}").into())
+    }
+
+    /// Its HTTP interface.
+    pub fn api(&self) -> Api {
+        Api::new(self.ready.http)
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.ready.pid
+    }
+
+    /// Sends a signal by name: `TERM`, `HUP`.
+    pub fn signal(&self, name: &str) -> Fallible<()> {
+        let status = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status()?;
+        if status.success() { Ok(()) } else { Err(format!("kill -{name} failed").into()) }
+    }
+
+    /// Asks it to drain and stop; it must exit with 0.
+    pub fn stop(mut self) -> Fallible<()> {
+        self.signal("TERM")?;
+        let status = self.process.wait(EXIT_WITHIN)?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(format!("asked to stop, the hub ended with {status}: {}", self.process.log_end()).into())
+    }
+}
