@@ -58,4 +58,22 @@ impl Folder {
         fs::write(&path, content)?;
         Ok(path)
     }
+
+    /// Copies the repository's mappings into it, where routes of a test expect them.
+    pub fn copy_mappings(&self) -> Fallible<()> {
+        for file in files_under(&workspace().join("mappings"))? {
+            let name = file.strip_prefix(workspace())?.to_string_lossy().into_owned();
+            self.write(&name, fs::read(&file)?)?;
+        }
+        Ok(())
+    }
+}
+
+fn files_under(folder: &Path) -> Fallible<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() { files.extend(files_under(&path)?) } else { files.push(path) }
+    }
+    Ok(files)
 }

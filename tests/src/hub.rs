@@ -82,15 +82,12 @@ impl Launch {
 
     /// Starts, and waits until the hub says that it is ready.
     pub fn start(&self) -> Fallible<Hub> {
-        let mut process = self.spawn()?;
-        let ready = wait::until("the hub is ready", READY_WITHIN, || {
-            if let Some(status) = process.child.try_wait()? {
-                return Err(format!("the hub ended at its start, {status}: {}", process.log_end()).into());
+        match self.spawn()?.until_ready()? {
+            Started::Ready(hub) => Ok(hub),
+            Started::Ended(process, status) => {
+                Err(format!("the hub ended at its start, {status}: {}", process.log_end()).into())
             }
-            Ok(process.ready())
-        })
-        .map_err(|error| format!("{error}; its log ends: {}", process.log_end()))?;
-        Ok(Hub { process, ready })
+        }
     }
 
     /// Starts, and does not wait.
@@ -133,6 +130,21 @@ impl Process {
         Ready::read(&serde_json::from_slice(&text).ok()?).filter(|ready| ready.pid == self.child.id())
     }
 
+    /// Waits until it is ready, or has ended.
+    pub fn until_ready(mut self) -> Fallible<Started> {
+        let found = wait::until("the hub is ready", READY_WITHIN, || {
+            if let Some(ready) = self.ready() {
+                return Ok(Some(Ok(ready)));
+            }
+            Ok(self.child.try_wait()?.map(Err))
+        });
+        match found {
+            Ok(Ok(ready)) => Ok(Started::Ready(Hub { process: self, ready })),
+            Ok(Err(status)) => Ok(Started::Ended(self, status)),
+            Err(error) => Err(format!("{error}; its log ends: {}", self.log_end()).into()),
+        }
+    }
+
     /// The last lines of its log.
     pub fn log_end(&self) -> String {
         let text = fs::read(&self.log).unwrap_or_default();
@@ -148,6 +160,11 @@ impl Process {
         Ok(())
     }
 
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> Fallible<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
     /// Waits until it ends by itself.
     pub fn wait(&mut self, within: Duration) -> Fallible<ExitStatus> {
         wait::until("the hub ends", within, || Ok(self.child.try_wait()?))
@@ -160,6 +177,15 @@ impl Drop for Process {
         // Fails only if it has ended already.
         let _ = self.kill();
     }
+}
+
+/// What became of a start.
+#[derive(Debug)]
+pub enum Started {
+    /// It takes messages.
+    Ready(Hub),
+    /// It ended before that.
+    Ended(Process, ExitStatus),
 }
 
 /// Where a hub listens.

@@ -5,6 +5,7 @@
 //! people's libraries. Refused: a test that passes because something was missing.
 
 pub mod api;
+pub mod campaign;
 pub mod folder;
 pub mod hub;
 pub mod journal;
