@@ -21,9 +21,9 @@ use crate::sender::{Address, Sender, Shared};
 use crate::wait::{Deadline, pause};
 
 /// Connections that send at the same time.
-const SENDERS: u16 = 4;
+pub const SENDERS: u16 = 4;
 /// After the faults, everything must have reached its end within this time.
-const DRAINED_WITHIN: Duration = Duration::from_secs(60);
+pub const DRAINED_WITHIN: Duration = Duration::from_secs(60);
 /// Load before a fault.
 const LOAD: (Duration, Duration) = (Duration::from_millis(250), Duration::from_millis(1_200));
 /// Load after the hub came back.
@@ -209,7 +209,7 @@ impl Campaign {
 }
 
 /// Every message goes to the prescription actor, by the mapping that hospitals use, and as it came into a folder.
-fn routes(archive: &Path) -> String {
+pub fn routes(archive: &Path) -> String {
     let archive = archive.display();
     format!(
         r#"

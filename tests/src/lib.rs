@@ -15,6 +15,7 @@ pub mod mllp;
 pub mod oracle;
 pub mod payload;
 pub mod peer;
+pub mod power_cut;
 pub mod random;
 pub mod sender;
 pub mod wait;

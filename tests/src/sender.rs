@@ -101,6 +101,11 @@ impl Sender {
         Ok(())
     }
 
+    /// Sends on one connection until that dies.
+    pub fn talk_once(&mut self, address: SocketAddr) -> Fallible<()> {
+        self.talk(&mut Connection::open(address)?)
+    }
+
     fn is_done(&self) -> bool {
         self.shared.stop.load(Ordering::SeqCst) && self.in_flight.is_empty() && self.to_resend.is_empty()
     }
