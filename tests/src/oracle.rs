@@ -268,3 +268,6 @@ fn control_id(body: &[u8]) -> Option<String> {
     let field = header.split(|byte| *byte == b'|').nth(9)?;
     String::from_utf8(field.to_vec()).ok()
 }
+
+#[cfg(test)]
+mod tests;
