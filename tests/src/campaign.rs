@@ -18,7 +18,7 @@ use crate::ledger::{Ledger, Totals};
 use crate::oracle::{ARCHIVE, CHANNEL, Oracle, SOURCE};
 use crate::random::Random;
 use crate::sender::{Address, Sender, Shared};
-use crate::wait::{Deadline, pause};
+use crate::wait::{self, Deadline, pause};
 
 /// Connections that send at the same time.
 pub const SENDERS: u16 = 4;
@@ -31,6 +31,12 @@ const LOAD_AFTER: Duration = Duration::from_millis(300);
 /// A named point must be reached within this time under load.
 const REACHED_WITHIN: Duration = Duration::from_secs(30);
 const SIGNAL_ABORT: i32 = 6;
+/// The exit code of a hub whose disk failed.
+const EXIT_IO: i32 = 74;
+/// More than can be in flight when the disk has room again.
+const TAKEN_AGAIN: usize = 100;
+/// The second of two kills comes within this time of the new start.
+const RECOVERY: Duration = Duration::from_millis(400);
 /// How often a running hub is told to reload while a named point is waited for.
 const RELOAD_EVERY: Duration = Duration::from_millis(150);
 
@@ -45,6 +51,10 @@ pub enum Fault {
     Stop,
     /// It aborts when it comes to the named point for the n-th time.
     Point(String, u32),
+    /// Syncing the journal fails, and goes on failing: the hub must end with 74.
+    FailedSync,
+    /// For a while nothing more can be written to the journal: the hub must refuse, and take again afterwards.
+    FullDisk,
 }
 
 /// One data folder and its senders.
@@ -134,23 +144,59 @@ impl Campaign {
 
     /// Starts the hub, lets it work, and has the fault happen. The hub is down afterwards.
     fn strike(&mut self, fault: &Fault) -> Fallible<()> {
-        if let Fault::Point(point, nth) = fault {
-            return self.strike_at_point(point, *nth);
+        match fault {
+            Fault::Point(point, nth) => self.strike_at_point(point, *nth),
+            Fault::FailedSync => self.strike_sync(),
+            Fault::FullDisk => self.strike_disk(),
+            Fault::Stop => self.under_load(&self.launch.clone())?.stop(),
+            Fault::Kill => {
+                self.under_load(&self.launch.clone())?.process.kill()?;
+                self.look_at_what_was_in_hand()
+            }
+            Fault::KillTwice => {
+                self.under_load(&self.launch.clone())?.process.kill()?;
+                self.look_at_what_was_in_hand()?;
+                let mut recovering = self.launch.spawn()?;
+                pause(self.random.between(Duration::ZERO, RECOVERY));
+                recovering.kill()
+            }
         }
-        let mut hub = self.launch.start()?;
+    }
+
+    /// Starts a hub and lets it work for a while.
+    fn under_load(&mut self, launch: &Launch) -> Fallible<Hub> {
+        let hub = launch.start()?;
         self.shared.address.set(Some(hub.mllp(SOURCE)?));
         pause(self.random.between(LOAD.0, LOAD.1));
-        if *fault == Fault::Stop {
-            return hub.stop();
+        Ok(hub)
+    }
+
+    /// A failed sync says nothing about what is on the disk: the hub must not try again, but end (H1).
+    fn strike_sync(&mut self) -> Fallible<()> {
+        let launch = self.launch.with_failing_calls("fsync,fdatasync:error=EIO:when=60+");
+        let hub = launch.start()?;
+        self.shared.address.set(Some(hub.mllp(SOURCE)?));
+        let mut process = hub.process;
+        let status = process.wait(REACHED_WITHIN)?;
+        if status.code() != Some(EXIT_IO) {
+            return Err(format!("the hub ended with {status} instead of {EXIT_IO}: {}", process.log_end()).into());
         }
-        hub.process.kill()?;
-        self.look_at_what_was_in_hand()?;
-        if *fault == Fault::KillTwice {
-            let mut recovering = self.launch.spawn()?;
-            pause(self.random.between(Duration::ZERO, Duration::from_millis(400)));
-            recovering.kill()?;
-        }
-        Ok(())
+        self.look_at_what_was_in_hand()
+    }
+
+    /// Writes fail for a while, as on a full disk. Who sends meanwhile is refused; afterwards messages are taken again.
+    fn strike_disk(&mut self) -> Fallible<()> {
+        let launch = self.launch.with_failing_calls("write,pwrite64:error=ENOSPC:when=300..340");
+        let before = self.shared.ledger.refused_orders();
+        let hub = self.under_load(&launch)?;
+        wait::until("orders are refused while the disk is full", REACHED_WITHIN, || {
+            Ok((self.shared.ledger.refused_orders() > before).then_some(()))
+        })?;
+        let taken = self.totals().positive;
+        wait::until("messages are taken again", REACHED_WITHIN, || {
+            Ok((self.totals().positive > taken + TAKEN_AGAIN).then_some(()))
+        })?;
+        hub.stop()
     }
 
     fn strike_at_point(&mut self, point: &str, nth: u32) -> Fallible<()> {

@@ -18,6 +18,8 @@ use crate::{Fallible, wait};
 pub const READY_WITHIN: Duration = Duration::from_secs(20);
 /// A drain answers what is in hand; deliveries stay in the journal.
 pub const EXIT_WITHIN: Duration = Duration::from_secs(20);
+/// Longer than any command takes that ends by itself, in seconds.
+const COMMAND_SECONDS: &str = "60";
 
 static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
 
@@ -44,7 +46,8 @@ fn build() -> Fallible<PathBuf> {
 
 /// Runs a command of the hub to its end.
 pub fn command(arguments: &[&str]) -> Fallible<Output> {
-    Ok(Command::new(binary()?).args(arguments).stdin(Stdio::null()).output()?)
+    let mut bounded = Command::new("timeout");
+    Ok(bounded.arg(COMMAND_SECONDS).arg(binary()?).args(arguments).stdin(Stdio::null()).output()?)
 }
 
 /// The names of the crash points that this build has.
@@ -64,12 +67,14 @@ pub struct Launch {
     pub routes: PathBuf,
     /// Environment besides that of the test.
     pub environment: BTreeMap<String, String>,
+    /// A program that starts the hub as its own process image, with its arguments; none starts it directly.
+    pub under: Vec<String>,
 }
 
 impl Launch {
     /// A start without faults.
     pub fn new(data: impl Into<PathBuf>, routes: impl Into<PathBuf>) -> Launch {
-        Launch { data: data.into(), routes: routes.into(), environment: BTreeMap::new() }
+        Launch { data: data.into(), routes: routes.into(), environment: BTreeMap::new(), under: Vec::new() }
     }
 
     /// The same start with a variable set.
@@ -77,6 +82,19 @@ impl Launch {
     pub fn with(&self, name: &str, value: &str) -> Launch {
         let mut launch = self.clone();
         launch.environment.insert(name.to_owned(), value.to_owned());
+        launch
+    }
+
+    /// The same start with system calls on the journal failing, as `inject` says in the words of strace.
+    #[must_use]
+    pub fn with_failing_calls(&self, inject: &str) -> Launch {
+        let mut launch = self.clone();
+        // Detached, so that the process that is started is the hub itself.
+        launch.under = ["strace", "-f", "-D", "-qq", "-o", "/dev/null"].map(str::to_owned).to_vec();
+        for file in ["journal.db", "journal.db-wal"] {
+            launch.under.extend(["-P".to_owned(), self.data.join(file).to_string_lossy().into_owned()]);
+        }
+        launch.under.extend(["-e".to_owned(), format!("inject={inject}")]);
         launch
     }
 
@@ -99,7 +117,15 @@ impl Launch {
         }
         let log = self.data.with_extension("log");
         let file = File::options().create(true).append(true).open(&log)?;
-        let child = Command::new(binary()?)
+        let mut command = match self.under.split_first() {
+            None => Command::new(binary()?),
+            Some((program, arguments)) => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(binary()?);
+                command
+            }
+        };
+        let child = command
             .arg("run")
             .arg("--data")
             .arg(&self.data)
@@ -232,6 +258,14 @@ impl Hub {
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.ready.pid
+    }
+
+    /// Resident memory in bytes.
+    pub fn memory(&self) -> Fallible<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+        let kib: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
+        Ok(kib * 1024)
     }
 
     /// Sends a signal by name: `TERM`, `HUP`.

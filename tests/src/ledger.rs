@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::Fallible;
-use crate::payload::Id;
+use crate::payload::{Id, Kind};
 
 /// What may be found in the hub of one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +124,12 @@ impl Ledger {
     /// Every message that was written, in order.
     pub fn entries(&self) -> Vec<(Id, Entry)> {
         self.book().entries.iter().map(|(id, entry)| (*id, *entry)).collect()
+    }
+
+    /// Orders that were refused although nothing is wrong with them.
+    pub fn refused_orders(&self) -> usize {
+        let book = self.book();
+        book.entries.iter().filter(|(id, entry)| entry.negative > 0 && id.kind() != Kind::Training).count()
     }
 
     /// The counts.

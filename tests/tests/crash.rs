@@ -62,3 +62,16 @@ fn every_message_that_was_answered_positively_has_one_end_and_one_effect_when_th
     println!("{:?}", campaign.totals());
     Ok(())
 }
+
+#[test]
+fn a_disk_that_fails_or_is_full_costs_refusals_and_never_a_message_that_was_answered_positively() -> Fallible<()> {
+    let _alone = ALONE.lock();
+    let seed = seed()?;
+    println!("HUB_SEED={seed}");
+    let mut campaign = Campaign::new("failing-disk", Random::from_seed(seed))?;
+    for fault in [Fault::FullDisk, Fault::FailedSync, Fault::FullDisk] {
+        campaign.round(&fault).map_err(|error| format!("HUB_SEED={seed}: {error}"))?;
+    }
+    println!("{:?}", campaign.totals());
+    Ok(())
+}
