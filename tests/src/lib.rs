@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod campaign;
+pub mod far;
 pub mod folder;
 pub mod hub;
 pub mod journal;
