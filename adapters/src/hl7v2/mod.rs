@@ -1,5 +1,7 @@
 //! HL7 v2, ER7 encoding: reading, writing, acknowledging, and MLLP.
 
+pub mod ack;
+pub mod batch;
 pub mod charset;
 pub mod edit;
 pub mod escape;
