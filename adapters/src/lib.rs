@@ -7,7 +7,10 @@
 
 pub mod clock;
 pub mod hl7v2;
+pub mod limits;
+pub mod phi;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +25,7 @@ use crate::clock::Timestamp;
 pub struct Principal(pub Arc<str>);
 
 /// One message as a source received it, still unread.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Arrival {
     /// The body, without framing.
     pub bytes: Bytes,
@@ -50,14 +53,15 @@ pub enum BreachKind {
     FrameTooLarge { limit: usize },
     /// The frame was begun and not ended in time.
     FrameTooSlow { limit: Duration },
-    /// The connection ended inside a frame.
+    /// The connection ended inside a frame, or another frame began inside it. In the second case the
+    /// answer is not sent: the sender would take it for the answer to what it sent next.
     FrameCut,
     /// One more connection than the limit.
     TooManyConnections { limit: usize },
 }
 
 /// What goes back to the sender of an [`Arrival`].
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Reply {
     /// Sent at once, in the order in which messages were received. `None` sends nothing.
     pub now: Option<Bytes>,
@@ -67,6 +71,10 @@ pub struct Reply {
 }
 
 /// The hub as a source sees it.
+///
+/// A source may have several calls running for one connection. It begins them in the order of receipt:
+/// the future of the earlier message is polled first. An intake that keeps order (H5) therefore takes
+/// a message's place before its first wait. A panic costs the message in hand and its connection.
 #[async_trait]
 pub trait Intake: Send + Sync + 'static {
     /// Takes one message. Returns only when the answer may be sent: after the journal's commit (H1).
@@ -104,10 +112,17 @@ pub enum SourceError {
     /// The transport failed while running.
     #[error("transport failed: {0}")]
     Io(#[from] std::io::Error),
+    /// Draining took too long: so many connections still had messages in hand. Their senders were not
+    /// answered and will repeat them.
+    #[error("{connections} connections were not drained in time")]
+    Undrained {
+        /// How many were given up.
+        connections: usize,
+    },
 }
 
 /// One document on its way out.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Parcel {
     /// Names this delivery for ever. Every attempt carries the same one, so that a far system whose
     /// answer was lost can know the repeat (H3).
@@ -154,7 +169,6 @@ impl Default for Verdict {
 }
 
 /// A message that was read, ready for routes and mappings.
-#[derive(Debug)]
 pub enum Document {
     /// HL7 v2, indexed.
     Hl7v2(hl7v2::Document),
@@ -176,4 +190,68 @@ pub struct Unreadable {
     pub reason: &'static str,
     /// Offset in bytes from the start of the message.
     pub at: usize,
+}
+
+// === Debug without patient data (H10): sizes instead of bodies ===
+
+impl fmt::Debug for Arrival {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Arrival")
+            .field("bytes", &self.bytes.len())
+            .field("principal", &self.principal)
+            .field("peer", &self.peer)
+            .field("received_at", &self.received_at)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply")
+            .field("now", &self.now.as_ref().map(Bytes::len))
+            .field("later", &self.later.is_some())
+            .finish()
+    }
+}
+
+impl fmt::Debug for Parcel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parcel")
+            .field("idempotency_key", &self.idempotency_key)
+            .field("body", &self.body.len())
+            .field("format", &self.format)
+            .field("attempt", &self.attempt)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Document::Hl7v2(document) => write!(f, "Hl7v2({} bytes)", document.bytes().len()),
+            Document::Json(_) => f.write_str("Json"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_of_what_crosses_the_ports_shows_no_body() {
+        let body = Bytes::from_static(b"CANARY");
+        let arrival = Arrival {
+            bytes: body.clone(),
+            principal: Principal("kasr-al-ainy".into()),
+            peer: "127.0.0.1:1".into(),
+            received_at: Timestamp(0),
+        };
+        let breach = Breach { arrival, kind: BreachKind::FrameCut };
+        let reply = Reply { now: Some(body.clone()), later: None };
+        let parcel = Parcel { idempotency_key: "1".to_owned(), body, format: Format::Hl7v2, attempt: 1 };
+        let document = Document::Json(serde_json::json!({ "family": "CANARY" }));
+        let printed = format!("{breach:?} {reply:?} {parcel:?} {document:?}");
+        assert!(!printed.contains("CANARY"), "{printed}");
+    }
 }

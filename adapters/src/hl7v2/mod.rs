@@ -6,6 +6,7 @@ pub mod charset;
 pub mod edit;
 pub mod escape;
 pub mod grammar;
+pub mod mllp;
 
 mod delimiters;
 mod find;

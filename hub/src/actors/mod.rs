@@ -1,0 +1,7 @@
+//! Supervised actors: cells that survive a panic, and the policy that says when trouble goes up.
+
+pub mod cell;
+pub mod supervisor;
+
+pub use self::cell::{Fault, Handle, Health, Plan, Work, spawn};
+pub use self::supervisor::{Escalation, Intensity, Next, Policy, Root};

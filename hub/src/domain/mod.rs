@@ -1,0 +1,3 @@
+//! The domain as pure functions.
+
+pub mod identifiers;

@@ -1,0 +1,165 @@
+//! The store: the journal, the outbox, the inbox and the state of the domain, in one place so that
+//! what belongs together commits together.
+//!
+//! In come units of work, declared as rows and conditions; out goes an [`Outcome`] for each, when the
+//! commit has returned from fsync (H1). A unit is all or nothing, and a bad unit fails alone (H3). No
+//! begin and commit cross this trait, so one writer can put many units into one fsync.
+
+pub mod ids;
+pub mod rows;
+pub mod sqlite;
+pub mod view;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+pub use self::ids::{DeliveryId, MessageId, NotAnId};
+pub use self::rows::*;
+pub use self::view::*;
+
+/// Rows to insert and to change that belong together.
+#[derive(Clone, Debug, Default)]
+pub struct UnitOfWork {
+    /// In the order in which they are to be written. Conditions first: they decide.
+    pub rows: Vec<Row>,
+}
+
+impl UnitOfWork {
+    /// A unit of these rows.
+    pub fn of(rows: Vec<Row>) -> UnitOfWork {
+        UnitOfWork { rows }
+    }
+}
+
+/// One row of a unit.
+#[derive(Clone, Debug)]
+pub enum Row {
+    /// Condition: not applied before. Else [`Outcome::AlreadyApplied`].
+    Inbox(InboxKey),
+    /// Condition: the version is the expected one. Else [`Outcome::Conflict`].
+    Aggregate(AggregateChange),
+    /// Condition: neither the group nor the number has another partner. Else [`Outcome::Conflict`].
+    AssignNumber(AssignedNumber),
+    /// Condition: the delivery is open. Else [`Outcome::Conflict`].
+    ChangeDelivery(DeliveryChange),
+    /// Condition: no repeat. Else [`Outcome::Repeat`].
+    Message(Box<NewMessage>),
+    /// A pass of a route. The message then counts as routed.
+    Run(NewRun),
+    /// A document.
+    Output(NewOutput),
+    /// A place in the outbox.
+    Delivery(NewDelivery),
+    /// An attempt that was made.
+    Attempt(NewAttempt),
+    /// Blame.
+    Charge(Charge),
+    /// The application's answer to a message that asked for one.
+    Answer(MessageId, Bytes),
+    /// A single fact of this store.
+    Fact(&'static str, String),
+}
+
+/// What became of one unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is on disk. The ids are those of its messages, in the unit's order.
+    Committed(Vec<MessageId>),
+    /// The message came before; nothing was written. The answer of that time follows.
+    Repeat {
+        /// The message that was first.
+        of: MessageId,
+        /// What was answered.
+        answer: Option<Bytes>,
+    },
+    /// The inbox key is taken: the effect is there already; nothing was written.
+    AlreadyApplied,
+    /// A condition did not hold; nothing was written. Read again, and decide again.
+    Conflict,
+    /// Nothing was written.
+    Failed(StoreError),
+}
+
+/// Why the store could not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The disk is full. It may have room again later.
+    #[error("HUB0201 no space left for the journal")]
+    NoSpace,
+    /// Someone else holds the store; it may be free later.
+    #[error("HUB0202 the journal is locked by another process")]
+    Busy,
+    /// A write or an fsync failed. Nothing after it can be trusted: never tried again (H1).
+    #[error("HUB0203 the journal cannot be written: {0}")]
+    Broken(Arc<str>),
+    /// The store was closed.
+    #[error("HUB0204 the journal is closed")]
+    Closed,
+    /// A statement that cannot be right: a defect of the hub.
+    #[error("HUB0205 the store refused a statement: {0}")]
+    Statement(Arc<str>),
+    /// A row that does not read back.
+    #[error("HUB0207 a row of the journal is corrupt: {0}")]
+    Corrupt(Arc<str>),
+}
+
+impl StoreError {
+    /// Whether the same may succeed later.
+    pub const fn is_passing(&self) -> bool {
+        matches!(self, StoreError::NoSpace | StoreError::Busy)
+    }
+}
+
+/// The store. Every implementation passes the same contract suite.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Commits `units`, in order. Returns when all that is reported as committed is on disk.
+    async fn commit(&self, units: Vec<UnitOfWork>) -> Vec<Outcome>;
+
+    /// Accepted messages that no run has taken yet, in order, with their charges: what recovery re-feeds.
+    async fn unrouted(&self, limit: usize) -> Result<Vec<(StoredMessage, u32)>, StoreError>;
+
+    /// Open deliveries to `destination`, oldest message first.
+    async fn open_deliveries(&self, destination: &str, limit: usize) -> Result<Vec<OpenDelivery>, StoreError>;
+
+    /// One message with its body.
+    async fn message(&self, id: MessageId) -> Result<Option<StoredMessage>, StoreError>;
+
+    /// The body of one output; a passed-through output gives its message's body.
+    async fn output(&self, id: DeliveryId) -> Result<Option<StoredOutput>, StoreError>;
+
+    /// The state of each aggregate; none: it is not there.
+    async fn aggregates(&self, keys: Vec<AggregateKey>) -> Result<Vec<Option<StoredAggregate>>, StoreError>;
+
+    /// The number that the hub assigned to each group (authority, number).
+    async fn assigned_numbers(&self, groups: Vec<(String, String)>) -> Result<Vec<Option<String>>, StoreError>;
+
+    /// The next `count` values of a counter: the first of them. Never given twice; gaps may be left.
+    async fn take_numbers(&self, counter: &str, count: u32) -> Result<u32, StoreError>;
+
+    /// The number of a configuration in the store; it is written if it is new (H7).
+    async fn configuration(&self, hash: &str, files: &[(String, String)]) -> Result<i64, StoreError>;
+
+    /// A page of messages, newest first.
+    async fn messages(&self, filter: MessageFilter) -> Result<Page, StoreError>;
+
+    /// The whole journey of one message.
+    async fn journey(&self, id: MessageId) -> Result<Option<Journey>, StoreError>;
+
+    /// Dead-lettered deliveries and runs, newest first.
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, StoreError>;
+
+    /// Messages after `after` in journal order, for the search index.
+    async fn read_on(&self, after: MessageId, limit: usize) -> Result<Vec<StoredMessage>, StoreError>;
+
+    /// A single fact.
+    async fn fact(&self, name: &str) -> Result<Option<String>, StoreError>;
+
+    /// Whether commits can be expected to succeed; an error says why not.
+    fn health(&self) -> Result<(), StoreError>;
+
+    /// Finishes what is queued, and closes.
+    async fn close(&self);
+}

@@ -1,0 +1,255 @@
+//! What is read back from SQLite, through a pool of read-only connections.
+
+use std::sync::Arc;
+
+use adapters::Format;
+use adapters::clock::Timestamp;
+use bytes::Bytes;
+use sqlx::sqlite::{SqlitePool, SqliteRow};
+use sqlx::{Row as _, query};
+
+use crate::store::{
+    AggregateKey, Cause, DeliveryId, DeliveryState, Flags, Lane, MessageId, OpenDelivery, StoreError, StoredAggregate,
+    StoredMessage, StoredOutput, format_from,
+};
+
+/// Reads from the journal.
+#[derive(Clone)]
+pub(super) struct Reader {
+    pub(super) pool: SqlitePool,
+}
+
+/// An error of sqlx, as the hub knows it.
+pub(super) fn reading(error: sqlx::Error) -> StoreError {
+    match error {
+        sqlx::Error::PoolClosed => StoreError::Closed,
+        sqlx::Error::PoolTimedOut => StoreError::Busy,
+        sqlx::Error::Io(error) => StoreError::Broken(error.to_string().into()),
+        other => StoreError::Statement(other.to_string().into()),
+    }
+}
+
+/// One column of a row.
+pub(super) fn get<'r, T>(row: &'r SqliteRow, column: &str) -> Result<T, StoreError>
+where
+    T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
+{
+    row.try_get(column).map_err(reading)
+}
+
+pub(super) fn text(row: &SqliteRow, column: &str) -> Result<Arc<str>, StoreError> {
+    get::<&str>(row, column).map(Arc::from)
+}
+
+pub(super) fn text_or_none(row: &SqliteRow, column: &str) -> Result<Option<Arc<str>>, StoreError> {
+    Ok(get::<Option<&str>>(row, column)?.map(Arc::from))
+}
+
+pub(super) fn number(row: &SqliteRow, column: &str) -> Result<u32, StoreError> {
+    u32::try_from(get::<i64>(row, column)?).map_err(|_| StoreError::Corrupt(format!("{column} is no count").into()))
+}
+
+pub(super) fn time_or_none(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, StoreError> {
+    Ok(get::<Option<i64>>(row, column)?.map(Timestamp))
+}
+
+pub(super) fn cause(row: &SqliteRow) -> Result<Option<Cause>, StoreError> {
+    let code = text_or_none(row, "code")?;
+    let reason = text_or_none(row, "reason")?;
+    Ok(code.map(|code| Cause { code, reason: reason.unwrap_or_else(|| "".into()) }))
+}
+
+fn lane(row: &SqliteRow) -> Result<Option<Lane>, StoreError> {
+    get::<Option<&[u8]>>(row, "lane")?
+        .map(|bytes| Lane::try_from(bytes).map_err(|_| StoreError::Corrupt("a lane is not 16 bytes".into())))
+        .transpose()
+}
+
+fn format(row: &SqliteRow) -> Result<Format, StoreError> {
+    format_from(get(row, "format")?).ok_or_else(|| StoreError::Corrupt("unknown format".into()))
+}
+
+/// Reads a state that is stored as a number.
+pub(super) fn state<T>(row: &SqliteRow, from: impl Fn(i64) -> Option<T>) -> Result<T, StoreError> {
+    from(get(row, "state")?).ok_or_else(|| StoreError::Corrupt("unknown state".into()))
+}
+
+/// The columns of a message; `body` may be left out of the statement.
+pub(super) fn message(row: &SqliteRow, with_body: bool) -> Result<StoredMessage, StoreError> {
+    Ok(StoredMessage {
+        id: MessageId(get(row, "id")?),
+        received_at: Timestamp(get(row, "received_at")?),
+        source: text(row, "source")?,
+        principal: text(row, "principal")?,
+        peer: text(row, "peer")?,
+        sender: text(row, "sender")?,
+        control_id: text(row, "control_id")?,
+        kind: text(row, "type")?,
+        format: format(row)?,
+        lane: lane(row)?,
+        flags: Flags(get(row, "flags")?),
+        cause: get::<Option<i64>>(row, "cause")?.map(MessageId),
+        refusal: cause(row)?,
+        body: if with_body { Bytes::copy_from_slice(get::<&[u8]>(row, "body")?) } else { Bytes::new() },
+    })
+}
+
+pub(super) fn output(row: &SqliteRow) -> Result<StoredOutput, StoreError> {
+    Ok(StoredOutput {
+        format: format(row)?,
+        command: text_or_none(row, "command")?,
+        kind: text(row, "type")?,
+        body: Bytes::copy_from_slice(get::<&[u8]>(row, "body")?),
+    })
+}
+
+/// Columns of a message without its body.
+macro_rules! message_columns {
+    () => {
+        "m.id, m.received_at, m.source, m.principal, m.peer, m.sender, m.control_id, m.type, m.format, m.lane, \
+         m.flags, m.cause, m.code, m.reason"
+    };
+}
+pub(super) use message_columns;
+
+fn limit_of(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+impl Reader {
+    pub(super) async fn unrouted(&self, limit: usize) -> Result<Vec<(StoredMessage, u32)>, StoreError> {
+        let low_water = self.fact("low_water").await?.and_then(|value| value.parse::<i64>().ok()).unwrap_or(0);
+        let rows = query(concat!(
+            "SELECT ",
+            message_columns!(),
+            ", m.body, coalesce((SELECT charges FROM charge c WHERE c.message_id = m.id), 0) AS charges \
+             FROM message m WHERE m.id >= ?1 AND m.code IS NULL \
+             AND NOT EXISTS (SELECT 1 FROM run r WHERE r.message_id = m.id) ORDER BY m.id LIMIT ?2"
+        ))
+        .bind(low_water)
+        .bind(limit_of(limit))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(reading)?;
+        rows.iter().map(|row| Ok((message(row, true)?, number(row, "charges")?))).collect()
+    }
+
+    pub(super) async fn open_deliveries(&self, to: &str, limit: usize) -> Result<Vec<OpenDelivery>, StoreError> {
+        let rows = query(
+            "SELECT d.message_id, d.run_no, d.delivery_no, d.destination, d.lane, d.state, d.attempts, d.created_at, \
+             d.next_at, coalesce(r.route, '') AS route, m.source FROM delivery d \
+             JOIN run r ON r.message_id = d.message_id AND r.run_no = d.run_no JOIN message m ON m.id = d.message_id \
+             WHERE d.destination = ?1 AND d.state < 10 ORDER BY d.message_id, d.run_no, d.delivery_no LIMIT ?2",
+        )
+        .bind(to)
+        .bind(limit_of(limit))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(reading)?;
+        rows.iter().map(open_delivery).collect()
+    }
+
+    pub(super) async fn message(&self, id: MessageId) -> Result<Option<StoredMessage>, StoreError> {
+        let row = query(concat!("SELECT ", message_columns!(), ", m.body FROM message m WHERE m.id = ?1"))
+            .bind(id.0)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(reading)?;
+        row.as_ref().map(|row| message(row, true)).transpose()
+    }
+
+    pub(super) async fn output(&self, id: DeliveryId) -> Result<Option<StoredOutput>, StoreError> {
+        let row = query(
+            "SELECT o.format, o.command, o.type, coalesce(o.body, m.body) AS body FROM delivery d \
+             JOIN output o ON o.message_id = d.message_id AND o.run_no = d.run_no AND o.output_no = d.output_no \
+             JOIN message m ON m.id = d.message_id \
+             WHERE d.message_id = ?1 AND d.run_no = ?2 AND d.delivery_no = ?3",
+        )
+        .bind(id.message.0)
+        .bind(id.run_no)
+        .bind(id.delivery_no)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(reading)?;
+        row.as_ref().map(output).transpose()
+    }
+
+    pub(super) async fn aggregates(&self, keys: &[AggregateKey]) -> Result<Vec<Option<StoredAggregate>>, StoreError> {
+        let asked: Vec<_> = keys.iter().map(|key| [key.kind, &key.authority, &key.number]).collect();
+        let rows = query(
+            "SELECT a.version, a.body FROM json_each(?1) k LEFT JOIN aggregate a ON a.kind = k.value ->> 0 \
+             AND a.authority = k.value ->> 1 AND a.number = k.value ->> 2 ORDER BY k.key",
+        )
+        .bind(serde_json::json!(asked).to_string())
+        .fetch_all(&self.pool)
+        .await
+        .map_err(reading)?;
+        rows.iter().map(stored_aggregate).collect()
+    }
+
+    pub(super) async fn assigned_numbers(
+        &self,
+        groups: &[(String, String)],
+    ) -> Result<Vec<Option<String>>, StoreError> {
+        let rows = query(
+            "SELECT n.assigned FROM json_each(?1) k LEFT JOIN assigned_number n ON n.authority = k.value ->> 0 \
+             AND n.number = k.value ->> 1 ORDER BY k.key",
+        )
+        .bind(serde_json::json!(groups).to_string())
+        .fetch_all(&self.pool)
+        .await
+        .map_err(reading)?;
+        rows.iter().map(|row| get(row, "assigned")).collect()
+    }
+
+    pub(super) async fn read_on(&self, after: MessageId, limit: usize) -> Result<Vec<StoredMessage>, StoreError> {
+        let rows = query(concat!(
+            "SELECT ",
+            message_columns!(),
+            ", m.body FROM message m WHERE m.id > ?1 ORDER BY m.id LIMIT ?2"
+        ))
+        .bind(after.0)
+        .bind(limit_of(limit))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(reading)?;
+        rows.iter().map(|row| message(row, true)).collect()
+    }
+
+    pub(super) async fn fact(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let row = query("SELECT value FROM fact WHERE name = ?1")
+            .bind(name)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(reading)?;
+        row.as_ref().map(|row| get(row, "value")).transpose()
+    }
+}
+
+fn stored_aggregate(row: &SqliteRow) -> Result<Option<StoredAggregate>, StoreError> {
+    let Some(version) = get::<Option<i64>>(row, "version")? else { return Ok(None) };
+    let version = u64::try_from(version).map_err(|_| StoreError::Corrupt("a version below zero".into()))?;
+    Ok(Some(StoredAggregate { version, body: get(row, "body")? }))
+}
+
+fn open_delivery(row: &SqliteRow) -> Result<OpenDelivery, StoreError> {
+    Ok(OpenDelivery {
+        id: delivery_id(row)?,
+        destination: text(row, "destination")?,
+        lane: lane(row)?,
+        state: state(row, DeliveryState::from_number)?,
+        attempts: number(row, "attempts")?,
+        created_at: Timestamp(get(row, "created_at")?),
+        next_at: time_or_none(row, "next_at")?,
+        route: text(row, "route")?,
+        source: text(row, "source")?,
+    })
+}
+
+pub(super) fn delivery_id(row: &SqliteRow) -> Result<DeliveryId, StoreError> {
+    Ok(DeliveryId {
+        message: MessageId(get(row, "message_id")?),
+        run_no: number(row, "run_no")?,
+        delivery_no: number(row, "delivery_no")?,
+    })
+}

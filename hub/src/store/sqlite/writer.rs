@@ -1,0 +1,305 @@
+//! The one writing connection, on a thread of its own.
+//!
+//! In come jobs through a bounded queue; the thread drains what has queued up during the last fsync
+//! into one transaction, commits once, and only then releases all answers (H1). A unit that breaks a
+//! rule of the schema fails alone: the group is rolled back and written again with a savepoint a unit.
+//! A failed write or fsync is never tried again: from then on every job is refused.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use adapters::clock::Clock;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::write::{Effect, write_row};
+use crate::store::{MessageId, Outcome, Row, StoreError, UnitOfWork};
+
+/// Units in one transaction at most: bounds the time that the first of them waits.
+const GROUP_UNITS_MAX: usize = 512;
+/// Jobs that wait for the writer at most; a full queue slows the senders down.
+pub(super) const QUEUE_MAX: usize = 1024;
+/// Statements kept prepared.
+const STATEMENTS_KEPT: usize = 64;
+
+/// What the writer is asked to do.
+pub(super) enum Job {
+    /// Commit these units.
+    Commit(Vec<UnitOfWork>, oneshot::Sender<Vec<Outcome>>),
+    /// Take the next values of a counter.
+    TakeNumbers(String, u32, oneshot::Sender<Result<u32, StoreError>>),
+    /// Find or write a configuration.
+    Configuration { hash: String, files: String, reply: oneshot::Sender<Result<i64, StoreError>> },
+}
+
+/// The writer's own state, on its thread.
+pub(super) struct Writer {
+    pub(super) connection: Connection,
+    pub(super) clock: Arc<dyn Clock>,
+    /// The id given last.
+    pub(super) last: MessageId,
+    /// Accepted and not routed.
+    pub(super) unrouted: BTreeSet<MessageId>,
+    /// Below this every message is routed, as the store knows it.
+    pub(super) low_water: MessageId,
+    /// Set once, when the journal can no longer be trusted.
+    pub(super) broken: watch::Sender<Option<StoreError>>,
+}
+
+/// What a group did to the writer's own state; counts only when the commit returned.
+#[derive(Default)]
+struct GroupEffect {
+    accepted: Vec<MessageId>,
+    routed: Vec<MessageId>,
+}
+
+impl Writer {
+    /// Works until every sender is gone.
+    pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+        self.connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+        while let Some(first) = jobs.blocking_recv() {
+            let mut group = Vec::new();
+            let mut units = self.sort(first, &mut group);
+            while units < GROUP_UNITS_MAX {
+                let Ok(next) = jobs.try_recv() else { break };
+                units += self.sort(next, &mut group);
+            }
+            if !group.is_empty() {
+                self.commit_group(group);
+            }
+        }
+    }
+
+    /// Puts units into the group and does the rare jobs at once; returns how many units came.
+    fn sort(&mut self, job: Job, group: &mut Vec<(Vec<UnitOfWork>, oneshot::Sender<Vec<Outcome>>)>) -> usize {
+        match job {
+            Job::Commit(units, reply) => {
+                let count = units.len();
+                group.push((units, reply));
+                count
+            }
+            Job::TakeNumbers(counter, count, reply) => {
+                let taken = self.guarded(|writer| take_numbers(&writer.connection, &counter, count));
+                let _ = reply.send(taken);
+                0
+            }
+            Job::Configuration { hash, files, reply } => {
+                let now = self.clock.now().0;
+                let _ = reply.send(self.guarded(|writer| find_configuration(&writer.connection, &hash, &files, now)));
+                0
+            }
+        }
+    }
+
+    fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        if let Some(error) = self.broken.borrow().clone() {
+            return Err(error);
+        }
+        work(self).map_err(|error| self.note(&error))
+    }
+
+    fn commit_group(&mut self, group: Vec<(Vec<UnitOfWork>, oneshot::Sender<Vec<Outcome>>)>) {
+        let (work, replies): (Vec<_>, Vec<_>) = group.into_iter().unzip();
+        let outcomes = match self.guarded(|writer| writer.transact(&work, false)) {
+            Err(StoreError::Statement(_)) => self.guarded(|writer| writer.transact(&work, true)),
+            other => other,
+        };
+        fail::fail_point!("journal.after_commit");
+        match outcomes {
+            Ok(outcomes) => {
+                for (reply, outcome) in replies.into_iter().zip(outcomes) {
+                    let _ = reply.send(outcome);
+                }
+            }
+            Err(error) => {
+                for (reply, units) in replies.into_iter().zip(&work) {
+                    let _ = reply.send(vec![Outcome::Failed(error.clone()); units.len()]);
+                }
+            }
+        }
+    }
+
+    /// One transaction for all units; with `savepoints`, a unit that errs is undone alone.
+    fn transact(&mut self, work: &[Vec<UnitOfWork>], savepoints: bool) -> rusqlite::Result<Vec<Vec<Outcome>>> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        let last = self.last;
+        let mut effect = GroupEffect::default();
+        let written = self.write_all(work, savepoints, &mut effect).and_then(|outcomes| {
+            fail::fail_point!("journal.before_commit");
+            self.connection.execute_batch("COMMIT")?;
+            Ok(outcomes)
+        });
+        match written {
+            Ok(outcomes) => {
+                self.unrouted.extend(effect.accepted);
+                for id in effect.routed {
+                    self.unrouted.remove(&id);
+                }
+                Ok(outcomes)
+            }
+            Err(error) => {
+                self.last = last;
+                if !self.connection.is_autocommit() {
+                    let _ = self.connection.execute_batch("ROLLBACK");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn write_all(
+        &mut self,
+        work: &[Vec<UnitOfWork>],
+        savepoints: bool,
+        effect: &mut GroupEffect,
+    ) -> rusqlite::Result<Vec<Vec<Outcome>>> {
+        let mut all = Vec::with_capacity(work.len());
+        for units in work {
+            let mut outcomes = Vec::with_capacity(units.len());
+            for unit in units {
+                outcomes.push(self.write_unit(unit, savepoints, effect)?);
+            }
+            all.push(outcomes);
+        }
+        self.write_low_water(effect)?;
+        Ok(all)
+    }
+
+    fn write_unit(
+        &mut self,
+        unit: &UnitOfWork,
+        savepoints: bool,
+        effect: &mut GroupEffect,
+    ) -> rusqlite::Result<Outcome> {
+        let conditions = unit.rows.iter().filter(|row| is_condition(row)).count();
+        let undoable = savepoints || conditions > 1 || unit.rows.iter().skip(1).any(is_condition);
+        if undoable {
+            self.connection.execute_batch("SAVEPOINT unit")?;
+        }
+        let last = self.last;
+        let mut unit_effect = GroupEffect::default();
+        let outcome = self.write_rows(unit, &mut unit_effect);
+        let outcome = match outcome {
+            Err(error) if savepoints && is_statement(&error) => {
+                Outcome::Failed(StoreError::Statement(error.to_string().into()))
+            }
+            other => other?,
+        };
+        let committed = matches!(outcome, Outcome::Committed(_));
+        if committed {
+            effect.accepted.append(&mut unit_effect.accepted);
+            effect.routed.append(&mut unit_effect.routed);
+        } else {
+            self.last = last;
+        }
+        if undoable {
+            self.connection.execute_batch(if committed { "RELEASE unit" } else { "ROLLBACK TO unit; RELEASE unit" })?;
+        }
+        Ok(outcome)
+    }
+
+    fn write_rows(&mut self, unit: &UnitOfWork, effect: &mut GroupEffect) -> rusqlite::Result<Outcome> {
+        let mut ids = Vec::new();
+        for row in &unit.rows {
+            let next = MessageId::after(self.last, self.clock.now());
+            match write_row(&self.connection, row, next, &ids)? {
+                Effect::Written => {}
+                Effect::Accepted(id) => {
+                    self.last = id;
+                    ids.push(id);
+                    effect.accepted.push(id);
+                }
+                Effect::Refused(id) => {
+                    self.last = id;
+                    ids.push(id);
+                }
+                Effect::Routed(id) => effect.routed.push(id),
+                Effect::Ends(outcome) => return Ok(outcome),
+            }
+        }
+        Ok(Outcome::Committed(ids))
+    }
+
+    /// Keeps the place below which recovery need not look. It may lag; it never runs ahead.
+    fn write_low_water(&mut self, effect: &GroupEffect) -> rusqlite::Result<()> {
+        let oldest = self.unrouted.first().or(effect.accepted.first()).copied();
+        let low_water = oldest.unwrap_or(MessageId(self.last.0.saturating_add(1)));
+        if low_water > self.low_water {
+            self.connection
+                .prepare_cached("INSERT OR REPLACE INTO fact (name, value) VALUES ('low_water', ?1)")?
+                .execute(params![low_water.0.to_string()])?;
+            self.low_water = low_water;
+        }
+        Ok(())
+    }
+
+    /// Turns an error into what the hub knows; remembers the one that ends all trust.
+    fn note(&self, error: &rusqlite::Error) -> StoreError {
+        let known = classify(error);
+        if matches!(known, StoreError::Broken(_)) {
+            self.broken.send_replace(Some(known.clone()));
+        }
+        known
+    }
+}
+
+/// Rows that may end the unit; a message of which no repeat is looked for may not.
+const fn is_condition(row: &Row) -> bool {
+    match row {
+        Row::Inbox(_) | Row::Aggregate(_) | Row::AssignNumber(_) | Row::ChangeDelivery(_) => true,
+        Row::Message(message) => message.repeat_since.is_some(),
+        Row::Run(_)
+        | Row::Output(_)
+        | Row::Delivery(_)
+        | Row::Attempt(_)
+        | Row::Charge(_)
+        | Row::Answer(..)
+        | Row::Fact(..) => false,
+    }
+}
+
+/// A rule of the schema was broken, or the statement is wrong: this unit's own fault.
+fn is_statement(error: &rusqlite::Error) -> bool {
+    matches!(classify(error), StoreError::Statement(_))
+}
+
+/// What an error of SQLite means for the hub (`https://sqlite.org/rescode.html`).
+pub(super) fn classify(error: &rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => StoreError::NoSpace,
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy,
+        Some(
+            ErrorCode::SystemIoFailure
+            | ErrorCode::DatabaseCorrupt
+            | ErrorCode::NotADatabase
+            | ErrorCode::ReadOnly
+            | ErrorCode::CannotOpen
+            | ErrorCode::PermissionDenied,
+        ) => StoreError::Broken(error.to_string().into()),
+        _ => StoreError::Statement(error.to_string().into()),
+    }
+}
+
+fn take_numbers(connection: &Connection, counter: &str, count: u32) -> rusqlite::Result<u32> {
+    connection
+        .prepare_cached(
+            "INSERT INTO counter (name, value) VALUES (?1, ?2) \
+             ON CONFLICT (name) DO UPDATE SET value = value + ?2 RETURNING value",
+        )?
+        .query_row(params![counter, count], |row| row.get::<_, u32>(0))
+        .map(|end| end.saturating_sub(count))
+}
+
+fn find_configuration(connection: &Connection, hash: &str, files: &str, now: i64) -> rusqlite::Result<i64> {
+    let known = connection
+        .query_row("SELECT id FROM configuration WHERE hash = ?1", params![hash], |row| row.get(0))
+        .optional()?;
+    if let Some(id) = known {
+        return Ok(id);
+    }
+    connection.query_row(
+        "INSERT INTO configuration (hash, stored_at, files) VALUES (?1, ?2, ?3) RETURNING id",
+        params![hash, now, files],
+        |row| row.get(0),
+    )
+}
