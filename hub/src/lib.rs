@@ -12,3 +12,4 @@ pub mod mapping;
 pub mod retry;
 pub mod routes;
 pub mod store;
+pub mod telemetry;
