@@ -6,6 +6,7 @@ pub mod broker;
 pub mod domain;
 pub mod finding;
 pub mod invariants;
+pub mod journey;
 pub mod keys;
 pub mod limit;
 pub mod mapping;

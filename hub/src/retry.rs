@@ -11,6 +11,8 @@ use std::time::Duration;
 use backoff::backoff::Backoff;
 use backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
 
+use crate::routes::{Configuration, Retry};
+
 /// Each delay is this many times the one before.
 const GROWTH: f64 = 2.0;
 
@@ -67,7 +69,21 @@ impl Default for RetryPolicy {
     }
 }
 
+impl From<Retry> for RetryPolicy {
+    fn from(retry: Retry) -> RetryPolicy {
+        let Retry { first, max, give_up } = retry;
+        RetryPolicy { first, max, give_up, jitter_percent: JITTER_PERCENT }
+    }
+}
+
 impl RetryPolicy {
+    /// The policy of a delivery: its route's own, else its destination's, else the default.
+    pub fn of_delivery(configuration: &Configuration, route: &str, destination: &str) -> RetryPolicy {
+        let own = configuration.routes.iter().find(|one| one.id == route).and_then(|route| route.retry);
+        let far = || configuration.destinations.get(destination).map(|far| far.delivery.retry);
+        own.or_else(far).map_or_else(RetryPolicy::default, RetryPolicy::from)
+    }
+
     /// What follows `failed`. The last attempt is made when the time to give up has come, unless the far
     /// system asked for a time after it.
     pub fn next(&self, failed: Failed, chance: &mut fastrand::Rng) -> Next {

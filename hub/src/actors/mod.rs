@@ -1,6 +1,7 @@
 //! Supervised actors: cells that survive a panic, and the policy that says when trouble goes up.
 
 pub mod cell;
+pub mod prescription;
 pub mod supervisor;
 
 pub use self::cell::{Fault, Handle, Health, Plan, Work, spawn};

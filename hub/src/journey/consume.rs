@@ -1,0 +1,230 @@
+//! Consume: broker -> domain actor -> one commit -> acknowledge.
+//!
+//! In come the records of one partition; out goes, for each, a unit with its inbox key, the effect and
+//! the events ([`apply`](super::apply)). A record is acknowledged only after that commit, or after the
+//! commit that sets it aside or dead-letters it: a poisoned record never stalls its partition (H3, H8).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::apply::{Applied, Decision, DomainBatch, End, unit_of};
+use super::blame::{self, CHARGES_MAX, InHand};
+use super::publish::Aside;
+use super::route::commit_surely;
+use super::{Accepted, Hub, Journaled};
+use crate::actors::{Fault, Handle, Work};
+use crate::broker::{Consumption, Record};
+use crate::store::{Cause, Charge, Lane, NewMessage, Outcome, Row, StoreError, UnitOfWork};
+use crate::telemetry::{Metrics, Of};
+
+/// Records in one batch at most.
+const BATCH_MAX: usize = 128;
+/// Pause before records whose state changed under them are decided again.
+const PAUSE_AFTER_CONFLICT: Duration = Duration::from_millis(5);
+/// Conflicts in a row that are borne before a record is left to the next start.
+const CONFLICTS_MAX: u32 = 100;
+
+/// A domain actor's cell.
+pub trait Domain: Work<Job = DomainBatch, Done = Result<Vec<Decision>, StoreError>> {}
+
+impl<W: Work<Job = DomainBatch, Done = Result<Vec<Decision>, StoreError>>> Domain for W {}
+
+/// One partition in work.
+pub struct Consumer<D: Domain> {
+    /// What every stage holds.
+    pub hub: Arc<Hub>,
+    /// The partition.
+    pub partition: Box<dyn Consumption>,
+    /// The domain actor.
+    pub actor: Handle<D>,
+    /// Where its events go, a sender a shard.
+    pub events: Vec<mpsc::Sender<Accepted>>,
+    /// What stands aside.
+    pub aside: Aside,
+}
+
+/// A batch with the charges that memory knows.
+struct Charged {
+    records: Vec<Record>,
+    charges: Vec<u32>,
+    conflicts: u32,
+}
+
+impl<D: Domain> Consumer<D> {
+    /// Works until the broker stops, or the store is closed.
+    pub async fn run(mut self) {
+        while let Some(records) = self.partition.next(BATCH_MAX).await {
+            let charges = vec![0; records.len()];
+            let mut batch = Charged { records, charges, conflicts: 0 };
+            while !batch.records.is_empty() {
+                let done = match self.step(&mut batch).await {
+                    Ok(done) => done,
+                    Err(error) => {
+                        tracing::error!(%error, "consumer stops; its records stay open");
+                        return;
+                    }
+                };
+                fail::fail_point!("ack_broker.before");
+                self.partition.acknowledge(done).await;
+                batch.records.drain(..done);
+                batch.charges.drain(..done);
+                for _ in 0..done {
+                    self.hub.metrics.in_flight.dec();
+                }
+            }
+        }
+    }
+
+    /// Decides and commits the next records; returns how many are done.
+    async fn step(&self, batch: &mut Charged) -> Result<usize, StoreError> {
+        let alone = batch.records.first().is_some_and(|record| record.suspect);
+        let count = if alone { 1 } else { batch.records.iter().take_while(|record| !record.suspect).count() };
+        if let (true, Some(record)) = (alone, batch.records.first()) {
+            let charge = Charge { message: record.id.message, charges: 0, in_hand: true };
+            commit_surely(&self.hub, vec![UnitOfWork::of(vec![Row::Charge(charge)])]).await?;
+        }
+        fail::fail_point!("consume.before_apply", |_| Ok(0));
+        let now = self.hub.clock.now();
+        let records: Arc<[Record]> = batch.records.iter().take(count).cloned().collect();
+        let in_hand = InHand::default();
+        let job = DomainBatch { records: Arc::clone(&records), now, in_hand: in_hand.clone() };
+        match self.actor.ask(job).await {
+            Ok(Ok(decisions)) => self.commit(batch, &records, decisions, alone).await,
+            Ok(Err(error)) if error.is_passing() => {
+                tokio::time::sleep(PAUSE_AFTER_CONFLICT).await;
+                Ok(0)
+            }
+            Ok(Err(error)) => Err(error),
+            Err(Fault::Stopped) => Err(StoreError::Closed),
+            Err(Fault::Panicked(place)) => self.blame(batch, &records, in_hand.place(), &place).await,
+        }
+    }
+
+    /// Charges the record that panicked; its neighbours are decided again without it, or before it.
+    async fn blame(
+        &self,
+        batch: &mut Charged,
+        records: &[Record],
+        guilty: usize,
+        place: &str,
+    ) -> Result<usize, StoreError> {
+        self.hub.metrics.panics.get_or_create(&Of { name: "apply".to_owned() }).inc();
+        let (Some(charges), Some(record)) = (batch.charges.get_mut(guilty), records.get(guilty)) else {
+            return Ok(0);
+        };
+        *charges += 1;
+        tracing::warn!(delivery = %record.id, charges = *charges, %place, "panicked");
+        let charge = Charge { message: record.id.message, charges: *charges, in_hand: false };
+        commit_surely(&self.hub, vec![UnitOfWork::of(vec![Row::Charge(charge)])]).await?;
+        if *charges < CHARGES_MAX {
+            return Ok(0);
+        }
+        let before: Arc<[Record]> = records.iter().take(guilty).cloned().collect();
+        let job = DomainBatch { records: before, now: self.hub.clock.now(), in_hand: InHand::default() };
+        let mut decisions = match self.actor.ask(job).await {
+            Ok(decided) => decided?,
+            Err(_) => return Ok(0),
+        };
+        decisions.push(Decision::ending(End::Poisoned(blame::poisoned("apply", place))));
+        let buried: Vec<Record> = records.iter().take(guilty + 1).cloned().collect();
+        self.commit(batch, &buried, decisions, false).await
+    }
+
+    /// One commit for all decisions. What conflicts is decided again, with everything behind it.
+    async fn commit(
+        &self,
+        batch: &mut Charged,
+        records: &[Record],
+        decisions: Vec<Decision>,
+        alone: bool,
+    ) -> Result<usize, StoreError> {
+        let live = self.hub.live.load_full();
+        let now = self.hub.clock.now();
+        let applied: Vec<Applied> =
+            records.iter().zip(decisions).map(|(record, decision)| unit_of(&live, record, decision, now)).collect();
+        let mut units: Vec<UnitOfWork> = applied.iter().map(|one| one.unit.clone()).collect();
+        if let (true, Some(unit), Some(record)) = (alone, units.first_mut(), records.first()) {
+            let charge = Charge { message: record.id.message, charges: 0, in_hand: false };
+            unit.rows.push(Row::Charge(charge));
+        }
+        fail::fail_point!("mark.before_commit");
+        let outcomes = commit_surely(&self.hub, units).await?;
+        fail::fail_point!("apply.after_commit");
+        let mut done = 0;
+        for ((record, one), outcome) in records.iter().zip(applied).zip(outcomes) {
+            match outcome {
+                Outcome::Conflict => return self.after_conflict(batch, record, done).await,
+                Outcome::Failed(error) => {
+                    tracing::error!(delivery = %record.id, %error, "not applied; the next start tries again");
+                }
+                Outcome::Committed(ids) => self.settle(record, one, &ids).await,
+                Outcome::AlreadyApplied | Outcome::Repeat { .. } => self.aside.decided(record.id),
+            }
+            done += 1;
+        }
+        batch.conflicts = 0;
+        Ok(done)
+    }
+
+    async fn after_conflict(&self, batch: &mut Charged, record: &Record, done: usize) -> Result<usize, StoreError> {
+        batch.conflicts = if done == 0 { batch.conflicts + 1 } else { 1 };
+        if batch.conflicts > CONFLICTS_MAX {
+            tracing::error!(delivery = %record.id, "in conflict for too long; left to the next start");
+            return Ok(done + 1);
+        }
+        tokio::time::sleep(PAUSE_AFTER_CONFLICT).await;
+        Ok(done)
+    }
+
+    async fn settle(&self, record: &Record, applied: Applied, ids: &[crate::store::MessageId]) {
+        Metrics::count(&self.hub.metrics.ended, &record.channel, applied.word);
+        if applied.stands_aside {
+            self.aside.remember();
+        }
+        self.aside.decided(record.id);
+        if let (true, Some(lane)) = (applied.took_effect, record.key) {
+            self.aside.stir(lane);
+        }
+        for (event, id) in applied.events.into_iter().zip(ids) {
+            if applied.events_are_routed {
+                self.feed(event, *id).await;
+            }
+        }
+    }
+
+    /// Gives an event to the shard of its lane.
+    async fn feed(&self, event: NewMessage, id: crate::store::MessageId) {
+        let Some(shard) = self.events.get(shard_of(event.lane, id, self.events.len())) else { return };
+        self.hub.metrics.in_flight.inc();
+        let message = Journaled {
+            id,
+            received_at: event.received_at,
+            source: event.source,
+            control_id: event.control_id,
+            lane: event.lane,
+            format: event.format,
+            body: event.body,
+            next_run: 1,
+        };
+        let accepted = Accepted { message: Arc::new(message), charges: 0, suspect: false, asker: None, room: None };
+        if shard.send(accepted).await.is_err() {
+            self.hub.metrics.in_flight.dec();
+        }
+    }
+}
+
+/// Messages of one lane go through one shard.
+pub fn shard_of(lane: Option<Lane>, id: crate::store::MessageId, shards: usize) -> usize {
+    let seed = match lane {
+        Some([.., second_last, last]) => usize::from(second_last) << 8 | usize::from(last),
+        None => usize::try_from(id.0).unwrap_or(0),
+    };
+    seed.checked_rem(shards).unwrap_or(0)
+}
+
+/// Why a record that came too early is a dead letter.
+pub fn waited_too_long(cause: &Cause) -> Cause {
+    Cause { code: Arc::clone(&cause.code), reason: format!("{}, and its time is over", cause.reason).into() }
+}

@@ -1,0 +1,132 @@
+//! The journey of a message, one file a stage:
+//!
+//! ```text
+//! receive -> journal -> route -> map -> publish -> consume -> apply -> deliver
+//!               |          \__ filtered, refused __/                 \-> dead letter -> replay
+//! ```
+//!
+//! Nothing of value lives in memory: what passes from stage to stage is a copy of rows, and after a
+//! crash [`journal`] feeds every message again that is not at an end.
+
+pub mod apply;
+pub mod blame;
+pub mod consume;
+pub mod deliver;
+pub mod map;
+pub mod outbox;
+pub mod publish;
+pub mod receive;
+pub mod route;
+
+use std::sync::Arc;
+
+use adapters::Format;
+use adapters::clock::{Clock, Timestamp};
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::keys::Keys;
+use crate::routes::{Configuration, Target};
+use crate::store::{DeliveryId, Lane, MessageId, Store};
+use crate::telemetry::Metrics;
+
+/// What every stage holds.
+pub struct Hub {
+    /// The truth.
+    pub store: Arc<dyn Store>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Pseudonyms.
+    pub keys: Keys,
+    /// The configuration of now; a run keeps the one it began with (H7).
+    pub live: ArcSwap<Live>,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+/// A configuration with its number in the store.
+pub struct Live {
+    /// Checked and compiled.
+    pub configuration: Configuration,
+    /// Its number in the store.
+    pub number: i64,
+}
+
+impl Live {
+    /// Whether any route takes messages of `source`.
+    pub fn routes_from(&self, source: &str) -> bool {
+        self.configuration.routes.iter().any(|route| route.from.iter().any(|from| from == source))
+    }
+}
+
+/// A message as the journal has it.
+#[derive(Clone, Debug)]
+pub struct Journaled {
+    /// Its place in the journal.
+    pub id: MessageId,
+    /// When its last byte arrived.
+    pub received_at: Timestamp,
+    /// Its source.
+    pub source: Arc<str>,
+    /// Its control id.
+    pub control_id: Arc<str>,
+    /// Its lane.
+    pub lane: Option<Lane>,
+    /// What the body is written in.
+    pub format: Format,
+    /// The raw bytes.
+    pub body: Bytes,
+    /// The number of its next run: 1, or more when it is replayed.
+    pub next_run: u32,
+}
+
+/// A message that is in the journal and not routed yet.
+pub struct Accepted {
+    /// The message.
+    pub message: Arc<Journaled>,
+    /// How often it was charged.
+    pub charges: u32,
+    /// It was under way when the process died: it goes alone, so that blame is certain.
+    pub suspect: bool,
+    /// Who waits for an application answer.
+    pub asker: Option<oneshot::Sender<Answered>>,
+    /// Its share of the memory for bodies, given back when it is routed.
+    pub room: Option<OwnedSemaphorePermit>,
+}
+
+/// What came of a message, for an application answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// It was routed and mapped, or no route wanted it.
+    Taken,
+    /// It was refused.
+    Refused(crate::store::Cause),
+}
+
+/// A delivery whose row is committed, ready to go.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// Its name.
+    pub id: DeliveryId,
+    /// Where to.
+    pub target: Target,
+    /// The lane it inherits; none keeps no order.
+    pub lane: Option<Lane>,
+    /// The source of its message.
+    pub source: Arc<str>,
+    /// The route that made it.
+    pub route: Arc<str>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// What it is written in.
+    pub format: Format,
+    /// The command for a domain actor.
+    pub command: Option<Arc<str>>,
+    /// `MedicationRequest`, `RRE^O12`.
+    pub kind: Arc<str>,
+    /// The document.
+    pub body: Bytes,
+    /// It was under way when the process died.
+    pub suspect: bool,
+}

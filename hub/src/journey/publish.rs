@@ -1,0 +1,204 @@
+//! Publish: outbox rows -> broker. Done only on a true confirm.
+//!
+//! In come records whose rows are committed, in the order of their commit; they go to the broker in that
+//! order, and are tried again until the broker has them. Records that came before what they depend on
+//! (a cancel before its order) stand aside in the store; they are published again at their time, or as
+//! soon as something happened in their lane.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::Hub;
+use super::route::commit_surely;
+use crate::broker::{Broker, Record};
+use crate::routes::Channel;
+use crate::store::{AttemptVerdict, DeliveryId, DeliveryState, Lane, NewAttempt, OpenDelivery, Row, UnitOfWork};
+
+/// Records that wait for the publisher at most.
+pub const QUEUE_MAX: usize = 1024;
+/// Records handed to the broker at once.
+const BATCH_MAX: usize = 128;
+/// How often records that stand aside are looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Records that stand aside and are published again at once, at most.
+const ASIDE_BATCH_MAX: usize = 256;
+/// Pause before a record that the broker did not take is offered again.
+const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(500);
+/// Lanes that are remembered between two looks; with more, all that stand aside are tried.
+const LANES_MAX: usize = 1024;
+
+/// What stands aside, as far as memory knows; the rows are the truth.
+#[derive(Clone, Default)]
+pub struct Aside(Arc<Mutex<AsideState>>);
+
+#[derive(Default)]
+struct AsideState {
+    /// Something may stand aside.
+    any: bool,
+    /// Lanes in which something happened since the last look.
+    stirred: HashSet<Lane>,
+    /// Published again and not decided yet.
+    under_way: HashSet<DeliveryId>,
+}
+
+impl Aside {
+    /// Something stands aside, or may.
+    pub fn remember(&self) {
+        self.with(|state| state.any = true);
+    }
+
+    /// A record that stood aside was decided.
+    pub fn decided(&self, id: DeliveryId) {
+        self.with(|state| {
+            state.under_way.remove(&id);
+        });
+    }
+
+    /// Something took effect in a lane.
+    pub fn stir(&self, lane: Lane) {
+        self.with(|state| {
+            if state.any && state.stirred.len() < LANES_MAX {
+                state.stirred.insert(lane);
+            }
+        });
+    }
+
+    fn with<T: Default>(&self, change: impl FnOnce(&mut AsideState) -> T) -> T {
+        self.0.lock().map_or_else(|_| T::default(), |mut state| change(&mut state))
+    }
+}
+
+/// The publisher of one broker.
+pub struct Publisher {
+    /// What every stage holds.
+    pub hub: Arc<Hub>,
+    /// The broker.
+    pub broker: Arc<dyn Broker>,
+    /// Records whose rows are committed.
+    pub records: mpsc::Receiver<Record>,
+    /// What stands aside.
+    pub aside: Aside,
+}
+
+impl Publisher {
+    /// Works until the outbox is gone.
+    pub async fn run(mut self) {
+        let mut look = interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut batch = Vec::with_capacity(BATCH_MAX);
+        loop {
+            tokio::select! {
+                biased;
+                got = self.records.recv_many(&mut batch, BATCH_MAX) => {
+                    if got == 0 { return; }
+                    self.publish_surely(std::mem::take(&mut batch)).await;
+                }
+                _ = look.tick() => self.publish_aside().await,
+            }
+        }
+    }
+
+    async fn publish_surely(&self, mut records: Vec<Record>) {
+        while !records.is_empty() {
+            let confirmed = self.broker.publish(records.clone()).await;
+            fail::fail_point!("publish.after_send");
+            let done: HashSet<DeliveryId> = records
+                .iter()
+                .zip(&confirmed)
+                .filter(|(_, confirmed)| confirmed.is_ok())
+                .map(|(record, _)| record.id)
+                .collect();
+            fail::fail_point!("publish.after_confirm");
+            records.retain(|record| !done.contains(&record.id));
+            if let Some(error) = confirmed.into_iter().find_map(Result::err) {
+                tracing::warn!(%error, waiting = records.len(), "the broker did not take records");
+                tokio::time::sleep(PAUSE_AFTER_REFUSAL).await;
+            }
+        }
+    }
+
+    /// Publishes again what stands aside and is due, or whose lane was stirred.
+    async fn publish_aside(&self) {
+        let (any, stirred) = self.aside.with(|state| (state.any, std::mem::take(&mut state.stirred)));
+        if !any {
+            return;
+        }
+        let mut left = 0;
+        for channel in Channel::ALL {
+            match self.hub.store.open_deliveries(channel.name(), ASIDE_BATCH_MAX).await {
+                Ok(open) => {
+                    let waiting = open.into_iter().filter(|one| one.state == DeliveryState::Waiting);
+                    for delivery in waiting {
+                        left += 1;
+                        self.try_again(delivery, &stirred).await;
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "cannot look for what stands aside"),
+            }
+        }
+        if left == 0 {
+            self.aside.with(|state| state.any = !state.under_way.is_empty());
+        }
+    }
+
+    async fn try_again(&self, delivery: OpenDelivery, stirred: &HashSet<Lane>) {
+        let now = self.hub.clock.now();
+        let due = delivery.next_at.is_none_or(|at| at <= now);
+        if !due && !delivery.lane.is_some_and(|lane| stirred.contains(&lane)) {
+            return;
+        }
+        if !self.aside.with(|state| state.under_way.insert(delivery.id)) {
+            return;
+        }
+        match record_again(&self.hub, &delivery, false).await {
+            Some(record) => {
+                self.hub.metrics.in_flight.inc();
+                self.publish_surely(vec![record]).await;
+            }
+            None => self.aside.decided(delivery.id),
+        }
+    }
+}
+
+/// The record of an open delivery, made again from its rows.
+pub async fn record_again(hub: &Hub, delivery: &OpenDelivery, suspect: bool) -> Option<Record> {
+    match hub.store.output(delivery.id).await {
+        Ok(Some(output)) => Some(Record {
+            id: delivery.id,
+            channel: Arc::clone(&delivery.destination),
+            key: delivery.lane,
+            command: output.command,
+            kind: output.kind,
+            source: Arc::clone(&delivery.source),
+            route: Arc::clone(&delivery.route),
+            created_at: delivery.created_at,
+            attempts: delivery.attempts,
+            suspect,
+            body: output.body,
+        }),
+        Ok(None) => None,
+        Err(error) => {
+            tracing::warn!(delivery = %delivery.id, %error, "its document cannot be read");
+            None
+        }
+    }
+}
+
+/// Records that an attempt may have been under way when the hub stopped.
+pub async fn note_unknown(hub: &Hub, delivery: &OpenDelivery) {
+    let attempt = NewAttempt {
+        id: delivery.id,
+        attempt_no: delivery.attempts.saturating_add(1),
+        at: hub.clock.now(),
+        took_us: 0,
+        verdict: AttemptVerdict::Unknown,
+        reason: "the hub stopped; if it was under way, its answer is lost".into(),
+    };
+    if let Err(error) = commit_surely(hub, vec![UnitOfWork::of(vec![Row::Attempt(attempt)])]).await {
+        tracing::warn!(%error, "cannot record an unknown attempt");
+    }
+}
