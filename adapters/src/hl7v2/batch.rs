@@ -13,6 +13,7 @@ use memchr::memchr3;
 use crate::Unreadable;
 
 use super::delimiters::{Delimiters, is_line_break};
+use super::index::BYTE_ORDER_MARK;
 use super::message::Message;
 
 /// Start of a frame (MLLP), met in files.
@@ -32,7 +33,7 @@ pub struct Envelope {
     pub batches: Vec<Batch>,
     /// FTS.
     pub file_trailer: Option<Range<usize>>,
-    /// What lies between: byte order mark, line breaks, framing.
+    /// What lies between: byte order mark, line breaks, framing, and a second file header or trailer.
     pub between: Vec<Range<usize>>,
     /// What does not agree.
     pub findings: Vec<Finding>,
@@ -72,6 +73,8 @@ pub enum Finding {
     UnreadableCount,
     /// A trailer without what it ends.
     StrayTrailer,
+    /// A second FHS or FTS.
+    SecondFile,
 }
 
 impl Envelope {
@@ -91,7 +94,9 @@ pub fn split(bytes: &[u8]) -> Result<Envelope, Unreadable> {
     let mut envelope = Envelope::default();
     let mut marks = Marks::new(bytes).peekable();
     let first = marks.peek().map_or(bytes.len(), |(at, _)| *at);
-    if first == bytes.len() || !bytes.get(..first).unwrap_or_default().iter().all(|&byte| lies_between(byte)) {
+    let before = bytes.get(..first).unwrap_or_default();
+    let before = before.strip_prefix(BYTE_ORDER_MARK).unwrap_or(before);
+    if first == bytes.len() || !before.iter().all(|&byte| lies_between(byte)) {
         return Err(Unreadable { reason: "the envelope does not begin with FHS, BHS or MSH", at: 0 });
     }
     envelope.leave_between(0..first);
@@ -116,8 +121,14 @@ impl Envelope {
         }
     }
 
+    fn leave_second_file(&mut self, range: Range<usize>) {
+        self.findings.push(Finding::SecondFile);
+        self.leave_between(range);
+    }
+
     fn take(&mut self, bytes: &[u8], mark: Mark, range: Range<usize>) {
         match mark {
+            Mark::FileHeader if self.file_header.is_some() => self.leave_second_file(range),
             Mark::FileHeader => self.file_header = Some(range),
             Mark::BatchHeader => self.batches.push(Batch { header: Some(range), ..Batch::default() }),
             Mark::Message => self.in_batch(|batch| batch.messages.push(range)),
@@ -125,6 +136,7 @@ impl Envelope {
                 self.check_messages(bytes, &range);
                 self.in_batch(|batch| batch.trailer = Some(range));
             }
+            Mark::FileTrailer if self.file_trailer.is_some() => self.leave_second_file(range),
             Mark::FileTrailer => {
                 self.check_batches(bytes, &range);
                 self.file_trailer = Some(range);
@@ -201,7 +213,8 @@ struct Marks<'b> {
 
 impl<'b> Marks<'b> {
     fn new(bytes: &'b [u8]) -> Marks<'b> {
-        Marks { bytes, at: if bytes.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 } }
+        let at = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        Marks { bytes, at }
     }
 }
 

@@ -95,6 +95,9 @@ struct Scan {
 impl Scan {
     fn place(&mut self, name: [u8; 3], segment: u32) {
         let Some(structure) = self.structure else { return };
+        if !structure.node(0).is_some_and(|message| message.all.contains(&name)) {
+            return;
+        }
         for fit in [Fit::InOrder, Fit::OutOfOrder, Fit::Headless, Fit::TooMany] {
             for depth in (0..self.open.len()).rev() {
                 if let Some(member) = self.open.get(depth).and_then(|open| fitting(structure, open, name, fit)) {

@@ -19,7 +19,7 @@ use super::groups::Groups;
 use super::message::Message;
 
 /// The byte order mark of UTF-8.
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Place of MSH-18 among the tokens of MSH.
 const CHARSET_TOKEN: usize = 17;
