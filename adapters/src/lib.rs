@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod file;
 pub mod hl7v2;
+pub mod http;
 pub mod limits;
 pub mod phi;
 mod tcp;
