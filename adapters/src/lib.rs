@@ -6,7 +6,9 @@
 //! accept is not done: the default verdict is [`Verdict::Retry`].
 
 pub mod clock;
+pub mod file;
 pub mod hl7v2;
+pub mod http;
 pub mod limits;
 pub mod phi;
 mod tcp;

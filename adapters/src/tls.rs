@@ -203,6 +203,14 @@ pub fn is_loopback_host(host: &str) -> bool {
         .map_or_else(|_| name.eq_ignore_ascii_case("localhost"), |address| address.to_canonical().is_loopback())
 }
 
+/// A client that no far system can satisfy, for one that is only spoken to without TLS.
+pub(crate) fn trusting_nobody() -> Result<ClientConfig, Error> {
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unusable(Path::new("no authorities"), &error))?;
+    Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+}
+
 fn printable(name: &str) -> Option<String> {
     let fits = !name.is_empty() && name.len() <= PEER_NAME_BYTES_MAX && !name.chars().any(char::is_control);
     fits.then(|| name.to_owned())

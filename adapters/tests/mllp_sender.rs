@@ -179,6 +179,15 @@ async fn every_code_has_its_verdict() {
 }
 
 #[tokio::test]
+async fn the_errors_that_were_reported_are_named_by_their_codes_alone() {
+    let answer = "MSH|^~\\&|LAB||||||ACK|x|P|2.5.1\rMSA|AE|A1|CANARY\r\
+                  ERR||PID^1^3|101^CANARY|E|CANARY||CANARY\rERR||PID^1^5|104|E\rERR||PID|29001011234567|E\r";
+    let peer = Peer::start(vec![Step::Write(encode(answer.as_bytes()).to_vec())]).await;
+    let verdict = deliver(&peer.sink(), "A1").await;
+    assert_eq!((class(&verdict), reason(&verdict)), ("rejected", "answered AE, errors 101 104"));
+}
+
+#[tokio::test]
 async fn an_ar_is_tried_again_where_the_options_say_so() {
     let peer = Peer::start(vec![Step::Write(acknowledgement("AR", "A1"))]).await;
     let verdict = deliver(&peer.sink_with(|options| options.retry_ar = true), "A1").await;
@@ -404,7 +413,8 @@ async fn a_far_system_that_reads_nothing_is_given_up() {
     let address = listener.local_addr().expect("address").to_string();
     let limits = SendLimits { write_deadline: DEADLINE, ..SendLimits::default() };
     let sink = MllpSink::new(Options { address, limits, tls: None, retry_ar: false });
-    let body = [parcel("A1").body.as_ref(), &vec![b'x'; 32 * 1024 * 1024]].concat();
+    let note = format!("NTE|1||{}\r", "x".repeat(1024 * 1024));
+    let body = [parcel("A1").body.as_ref(), note.repeat(15).as_bytes()].concat();
     let verdict = soon(sink.deliver(&Parcel { body: Bytes::from(body), ..parcel("A1") })).await;
     assert_eq!((class(&verdict), reason(&verdict)), ("retry", "the message was not taken in time"));
 }

@@ -335,7 +335,7 @@ fn is_header(body: &[u8]) -> bool {
 }
 
 /// The raw MSH-10 of a message, trimmed; nothing if it has none.
-pub(super) fn control_id(message: &[u8]) -> Option<&[u8]> {
+fn control_id(message: &[u8]) -> Option<&[u8]> {
     let separator = message.get(3)?;
     let header = message.split(|byte| matches!(*byte, CARRIAGE_RETURN | LINE_FEED)).next()?;
     let id = header.split(|byte| byte == separator).nth(9)?.trim_ascii();

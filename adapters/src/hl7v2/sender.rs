@@ -6,18 +6,18 @@
 //! understood, is closed, so that a late answer can never be taken for that of a later message. Refused: a
 //! body without MSH-10, and one that holds a framing byte.
 
-mod answer;
 mod link;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use rustls_pki_types::ServerName;
 use tokio::sync::Semaphore;
 
-use self::answer::Answer;
 use self::link::{Failure, Link};
-use super::mllp;
+use super::ack::{self, Acknowledgement, Code};
+use super::{Index, mllp};
 use crate::limits::SendLimits;
 use crate::{Format, Parcel, Sink, Verdict, tls};
 
@@ -58,14 +58,14 @@ impl MllpSink {
         MllpSink { options, turns, idle: Mutex::default() }
     }
 
-    async fn attempt(&self, body: &[u8], control_id: &[u8]) -> Result<Answer, Failure> {
+    async fn attempt(&self, body: &[u8], control_id: &[u8]) -> Result<Acknowledgement, Failure> {
         let limits = &self.options.limits;
         let turn = tokio::time::timeout(limits.turn_deadline, self.turns.acquire()).await;
         let _turn = turn.ok().and_then(Result::ok).ok_or(Failure::Busy)?;
         let mut link = self.link().await?;
         let frame = link.exchange(&mllp::encode(body), limits).await?;
-        let answer = Answer::read(&frame).ok_or(Failure::NoAcknowledgement)?;
-        if !answer.is_for(control_id) {
+        let answer = ack::read(&frame).map_err(|_| Failure::NoAcknowledgement)?;
+        if !answer.answers(control_id, true) {
             return Err(Failure::OtherMessage);
         }
         if link.is_clean() {
@@ -93,13 +93,13 @@ impl MllpSink {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn judge(&self, answer: &Answer) -> Verdict {
-        let told = answer.summary();
+    fn judge(&self, answer: &Acknowledgement) -> Verdict {
+        let told = summary(answer);
         match answer.code {
-            answer::Code::AA | answer::Code::CA => Verdict::Delivered { answer: told },
-            answer::Code::AR if self.options.retry_ar => Verdict::Retry { reason: told, after: None },
-            answer::Code::CE => Verdict::Retry { reason: told, after: None },
-            answer::Code::AE | answer::Code::AR | answer::Code::CR => Verdict::Rejected { reason: told },
+            Code::ApplicationAccept | Code::CommitAccept => Verdict::Delivered { answer: told },
+            Code::ApplicationReject if self.options.retry_ar => Verdict::Retry { reason: told, after: None },
+            Code::CommitError => Verdict::Retry { reason: told, after: None },
+            Code::ApplicationError | Code::ApplicationReject | Code::CommitReject => Verdict::Rejected { reason: told },
         }
     }
 }
@@ -114,14 +114,30 @@ impl Sink for MllpSink {
         if !mllp::can_be_framed(&parcel.body) {
             return rejected("the message holds a framing byte");
         }
-        let Some(control_id) = mllp::control_id(&parcel.body) else {
-            return rejected("the message has no control id");
+        let mut index = Index::new();
+        let Ok(message) = index.read(&parcel.body) else {
+            return rejected("the message cannot be read");
         };
+        let control_id = message.header().control_id().raw().trim_ascii();
+        if control_id.is_empty() {
+            return rejected("the message has no control id");
+        }
         match self.attempt(&parcel.body, control_id).await {
             Ok(answer) => self.judge(&answer),
             Err(failure) => Verdict::Retry { reason: failure.to_string(), after: None },
         }
     }
+}
+
+/// The code, and which errors of table 0357 were reported: no text of the far system, which may hold
+/// patient data.
+fn summary(answer: &Acknowledgement) -> String {
+    let conditions = answer.errors.iter().map(|error| error.condition.trim());
+    let known: BTreeSet<u16> = conditions.filter_map(|condition| condition.parse().ok()).collect();
+    let listed: Vec<String> =
+        known.iter().filter(|condition| (100..=299).contains(*condition)).map(u16::to_string).collect();
+    let code = answer.code.as_str();
+    if listed.is_empty() { format!("answered {code}") } else { format!("answered {code}, errors {}", listed.join(" ")) }
 }
 
 fn rejected(reason: &str) -> Verdict {
