@@ -7,6 +7,7 @@ TEST_FEATURES := --features hub/crash-points
 BENCH_SECONDS ?= 20
 FUZZ_SECONDS ?= 60
 PROVE_ROUNDS ?= 200
+PROVE_CUTS ?= 40
 
 .PHONY: help prerequisites run build peers test check audit bench prove fuzz
 
@@ -40,11 +41,11 @@ audit: ## Licences, sources, bans and advisories of all dependencies (installs c
 
 bench: ## Messages a second end to end, and the delay of answers, on this machine
 	$(CARGO) build --release --package hub --package hub-tests --bins
-	tests/bench.sh $(BENCH_SECONDS)
+	target/release/bench --seconds $(BENCH_SECONDS)
 
 prove: build peers ## The long runs: 200 rounds of kill -9, power cuts (root, loop devices), fuzzing
 	HUB_ROUNDS=$(PROVE_ROUNDS) $(CARGO) test --package hub-tests --test crash -- --nocapture
-	tests/power-cut.sh
+	$(CARGO) run --package hub-tests --bin power-cut -- --rounds $(PROVE_CUTS)
 	$(MAKE) fuzz
 
 fuzz: ## Every fuzz target for FUZZ_SECONDS (60) each, on the stable toolchain

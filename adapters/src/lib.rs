@@ -9,6 +9,8 @@ pub mod clock;
 pub mod hl7v2;
 pub mod limits;
 pub mod phi;
+mod tcp;
+pub mod tls;
 
 use std::fmt;
 use std::sync::Arc;

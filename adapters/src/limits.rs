@@ -44,6 +44,9 @@ pub struct ListenLimits {
     pub refusals_max: usize,
     /// Connections accepted a second; the rest wait in the system's queue.
     pub accepts_per_second_max: u32,
+    /// Connections in the system's queue. Over it their first packets are dropped and come again a second
+    /// later. The system may set a lower bound (`net.core.somaxconn`).
+    pub backlog: u32,
     /// Messages of one connection that may wait for their answers. 1 takes one at a time.
     pub window: usize,
     /// Bytes of one connection that may wait for their answers before it is read further.
@@ -78,6 +81,7 @@ impl Default for ListenLimits {
             connections_per_peer_max: 12_288,
             refusals_max: 256,
             accepts_per_second_max: 2_000,
+            backlog: 4_096,
             window: 64,
             in_hand_bytes_max: 2 * 1024 * 1024,
             held_bytes_max: 256 * 1024 * 1024,
@@ -86,7 +90,7 @@ impl Default for ListenLimits {
             idle_deadline: Duration::from_hours(24),
             frame_deadline: Duration::from_mins(1),
             write_deadline: Duration::from_secs(30),
-            linger_deadline: Duration::from_secs(2),
+            linger_deadline: Duration::from_secs(1),
             linger_bytes_max: 64 * 1024 * 1024,
             keepalive: Duration::from_mins(1),
             drain_deadline: Duration::from_secs(8),

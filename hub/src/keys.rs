@@ -58,7 +58,12 @@ impl Keys {
 
     /// Pseudonyms from a given secret.
     pub fn from_secret(secret: [u8; SECRET_BYTES]) -> Keys {
-        Keys { hmac: Hmac::new(&secret.into()), secret }
+        // HMAC fills a short key up with zeros to its block (RFC 2104 section 2).
+        let mut block = [0; 64];
+        for (to, from) in block.iter_mut().zip(secret) {
+            *to = from;
+        }
+        Keys { hmac: Hmac::new(&block.into()), secret }
     }
 
     /// The lane of a key: messages of one source and one key keep their order.

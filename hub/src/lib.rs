@@ -1,10 +1,15 @@
 //! The middle of the hub: read `journey` as a message travels.
 
 pub mod actors;
+pub mod audit;
 pub mod broker;
 pub mod domain;
 pub mod finding;
+pub mod invariants;
 pub mod keys;
+pub mod limit;
 pub mod mapping;
+pub mod retry;
 pub mod routes;
 pub mod store;
+pub mod telemetry;

@@ -286,7 +286,7 @@ fn detect(bytes: &[u8], declared: Declared, default: Charset) -> (Charset, Confi
     if bytes.is_ascii() {
         return (Charset::Ascii, Confidence::Certain);
     }
-    if std::str::from_utf8(bytes).is_ok() {
+    if Encoding::utf8_valid_up_to(bytes) == bytes.len() {
         return (Charset::Utf8, Confidence::Certain);
     }
     if is_damaged_utf8(bytes) {

@@ -185,7 +185,7 @@ impl Index {
             } else {
                 self.go_on();
             }
-            self.ends.extend(memchr_iter(separator, line).map(|found| narrow(at.saturating_add(found))));
+            push_separators(line, separator, narrow(at), &mut self.ends);
             self.finish(bytes, end, next)?;
             at = next;
         }
@@ -326,6 +326,28 @@ impl Terminators {
             findings.add(Findings::MIXED_TERMINATORS);
         }
     }
+}
+
+/// Appends the offset of every `separator` in `line`, which begins at `at`.
+///
+/// Eight bytes at a time: fields are so short that a search begun anew after each of them takes three times
+/// as long.
+fn push_separators(line: &[u8], separator: u8, at: u32, ends: &mut Vec<u32>) {
+    const LOW_BITS: u64 = u64::from_ne_bytes([0x7F; 8]);
+    let pattern = u64::from_ne_bytes([separator; 8]);
+    let (words, rest) = line.as_chunks::<8>();
+    let mut at = at;
+    for word in words {
+        // A byte that equals the separator becomes zero, and a zero byte the only one with its high bit set.
+        let differing = u64::from_le_bytes(*word) ^ pattern;
+        let mut found = !((differing & LOW_BITS).wrapping_add(LOW_BITS) | differing | LOW_BITS);
+        while found != 0 {
+            ends.push(at.wrapping_add(found.trailing_zeros() / 8));
+            found &= found.wrapping_sub(1);
+        }
+        at = at.wrapping_add(8);
+    }
+    ends.extend((at..).zip(rest).filter(|(_, byte)| **byte == separator).map(|(found, _)| found));
 }
 
 /// The name, if `line` begins a segment: three letters or digits, then the separator or nothing.

@@ -137,8 +137,8 @@ impl<'a> Segment<'a> {
 
     /// The number of its last field.
     pub fn field_count(&self) -> u16 {
-        let fields = self.line.tokens_to.saturating_sub(self.line.tokens_from);
-        let fields = if self.line.is_header() { fields } else { fields.saturating_sub(1) };
+        let tokens = self.line.tokens_to.saturating_sub(self.line.tokens_from);
+        let fields = if self.line.is_header() && tokens > 1 { tokens } else { tokens.saturating_sub(1) };
         u16::try_from(fields).unwrap_or(u16::MAX)
     }
 
@@ -175,9 +175,12 @@ impl<'a> Segment<'a> {
         Value::field(raw, span.start, self.message.index)
     }
 
+    /// The byte between the name and what follows it.
     fn separator(&self) -> Value<'a> {
-        let at = wide(self.line.start).saturating_add(3);
-        if at >= wide(self.line.end) { Value::absent() } else { self.opaque(at..at.saturating_add(1)) }
+        match (self.token(0), self.token(1)) {
+            (Some(name), Some(after)) => self.opaque(name.end..after.start),
+            (None, _) | (_, None) => Value::absent(),
+        }
     }
 
     fn opaque(&self, span: Range<usize>) -> Value<'a> {
@@ -270,10 +273,15 @@ impl<'a> Header<'a> {
 }
 
 /// A message that owns its bytes and its index.
-#[derive(Debug)]
 pub struct Document {
     bytes: Bytes,
     index: Index,
+}
+
+impl std::fmt::Debug for Document {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Document").field("bytes", &self.bytes.len()).field("index", &self.index).finish()
+    }
 }
 
 impl Document {

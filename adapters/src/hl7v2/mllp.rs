@@ -45,6 +45,17 @@ pub enum Event {
     GaveUp(Excess),
 }
 
+impl Event {
+    /// Bytes that it holds.
+    #[expect(clippy::len_without_is_empty, reason = "an event is not a container")]
+    pub fn len(&self) -> usize {
+        match self {
+            Event::Frame(bytes) | Event::Resync(bytes) | Event::TooLarge(bytes) | Event::Cut(bytes) => bytes.len(),
+            Event::Junk(_) | Event::GaveUp(_) => 0,
+        }
+    }
+}
+
 /// Prints sizes, not bodies (H10).
 impl std::fmt::Debug for Event {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -324,7 +335,7 @@ fn is_header(body: &[u8]) -> bool {
 }
 
 /// The raw MSH-10 of a message, trimmed; nothing if it has none.
-fn control_id(message: &[u8]) -> Option<&[u8]> {
+pub(super) fn control_id(message: &[u8]) -> Option<&[u8]> {
     let separator = message.get(3)?;
     let header = message.split(|byte| matches!(*byte, CARRIAGE_RETURN | LINE_FEED)).next()?;
     let id = header.split(|byte| byte == separator).nth(9)?.trim_ascii();

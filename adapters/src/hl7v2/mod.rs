@@ -6,7 +6,9 @@ pub mod charset;
 pub mod edit;
 pub mod escape;
 pub mod grammar;
+pub mod listener;
 pub mod mllp;
+pub mod sender;
 
 mod delimiters;
 mod find;

@@ -73,7 +73,7 @@ impl<'t> Reader<'t> {
             self.check_name(name, start)?;
             let occurrence = self.occurrence()?;
             let is_segment = is_segment_name(name);
-            if self.peek() == Some('.') && !is_segment {
+            if self.peek() == Some('.') && !is_segment && segment_and_number(name).is_none() {
                 self.take('.');
                 groups.push(GroupStep { name: name.to_owned(), occurrence });
                 if groups.len() > GROUPS_MAX {
@@ -109,9 +109,7 @@ impl<'t> Reader<'t> {
 
     fn no_segment(&self, name: &str, start: usize) -> PathError {
         let here = error(start, name.len(), format!("`{name}` is no segment"));
-        if let Some((segment, number)) = name.split_at_checked(3).filter(|(segment, number)| {
-            is_segment_name(segment) && number.chars().all(|letter| letter.is_ascii_digit())
-        }) {
+        if let Some((segment, number)) = segment_and_number(name) {
             return here.helped(format!("write {}", self.replaced(start, name.len(), &format!("{segment}-{number}"))));
         }
         if self.peek().is_none() && name.len() > 3 {
@@ -305,4 +303,11 @@ fn is_segment_name(name: &str) -> bool {
     name.len() == 3
         && name.starts_with(|letter: char| letter.is_ascii_uppercase())
         && name.chars().all(|letter| letter.is_ascii_uppercase() || letter.is_ascii_digit())
+}
+
+/// `PID3`, which somebody writes for `PID-3`; no group has such a name.
+fn segment_and_number(name: &str) -> Option<(&str, &str)> {
+    let (segment, number) = name.split_at_checked(3)?;
+    let is_number = !number.is_empty() && number.chars().all(|letter| letter.is_ascii_digit());
+    (is_segment_name(segment) && is_number).then_some((segment, number))
 }

@@ -18,8 +18,8 @@ pub use functional::Functional;
 pub use governorate::{GOVERNORATES, Governorate};
 pub use national_id::{NationalId, NationalIdError, Sex};
 pub use prescription_number::{
-    DayExhausted, Form, NATIONAL_SYSTEM, NUMBERS_PER_DAY, NumberKey, PrescriptionNumber, UnknownForm, allocate,
-    is_national_system,
+    DayExhausted, Form, IssuedNumber, NATIONAL_SYSTEM, NUMBERS_PER_DAY, NumberKey, PrescriptionNumber, UnknownForm,
+    allocate, is_national_system,
 };
 
 /// The longest number or authority that is taken, in bytes. HL7 v2.7 gives EI.1 and EI.3 199 characters;

@@ -59,6 +59,14 @@ pub enum Form {
     YearAndSequence,
 }
 
+/// A number together with who issued it: what identifies a prescription. Two issuers may have given the
+/// same number.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct IssuedNumber {
+    issuer: String,
+    number: PrescriptionNumber,
+}
+
 /// The text is a prescription number of no known shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a prescription number of a known shape")]
@@ -89,6 +97,35 @@ impl PrescriptionNumber {
     /// Which shape it has.
     pub fn form(&self) -> Form {
         self.form
+    }
+}
+
+impl IssuedNumber {
+    /// A number under the system of its issuer. The platform's system is known under every name it has.
+    pub fn new(issuer: &str, number: PrescriptionNumber) -> IssuedNumber {
+        let canonical = if is_national_system(issuer) { NATIONAL_SYSTEM } else { issuer };
+        IssuedNumber { issuer: canonical.to_owned(), number }
+    }
+
+    /// `issuer|number`: one text that is unique, in the notation of FHIR's token search.
+    pub fn to_token(&self) -> String {
+        format!("{}|{}", self.issuer, self.number.as_str())
+    }
+
+    /// Reads what [`IssuedNumber::to_token`] wrote.
+    pub fn from_token(token: &str) -> Result<IssuedNumber, UnknownForm> {
+        let (issuer, number) = token.rsplit_once('|').ok_or(UnknownForm)?;
+        Ok(IssuedNumber::new(issuer, PrescriptionNumber::parse(number)?))
+    }
+
+    /// The system of the issuer.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The number.
+    pub fn number(&self) -> &PrescriptionNumber {
+        &self.number
     }
 }
 
@@ -231,6 +268,17 @@ mod tests {
             let fitting = Form::ALL.into_iter().filter(|other| fits(text, other.shape())).count();
             assert_eq!(fitting, 1, "{text}");
         }
+    }
+
+    #[test]
+    fn a_number_and_its_issuer_are_one_text_and_read_back() {
+        for issuer in [NATIONAL_SYSTEM, "CLINIC", "a|b"] {
+            let number = IssuedNumber::new(issuer, PrescriptionNumber::parse("RX-2026-A1Z9C3").unwrap());
+            assert_eq!(IssuedNumber::from_token(&number.to_token()), Ok(number));
+        }
+        let alias = IssuedNumber::from_token("https://fhir.healthflow.eg/sid/prescription|RX-2026-A1Z9C3").unwrap();
+        assert_eq!(alias.issuer(), NATIONAL_SYSTEM);
+        assert_eq!(IssuedNumber::from_token("RX-2026-A1Z9C3"), Err(UnknownForm));
     }
 
     #[test]

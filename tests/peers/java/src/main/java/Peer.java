@@ -15,6 +15,7 @@ import ca.uhn.hl7v2.protocol.ReceivingApplication;
 import ca.uhn.hl7v2.util.SocketFactory;
 import ca.uhn.hl7v2.util.StandardSocketFactory;
 import ca.uhn.hl7v2.util.Terser;
+import ca.uhn.hl7v2.util.idgenerator.InMemoryIDGenerator;
 import ca.uhn.hl7v2.validation.ValidationContext;
 import ca.uhn.hl7v2.validation.impl.ValidationContextFactory;
 import java.io.ByteArrayOutputStream;
@@ -87,6 +88,8 @@ public final class Peer {
         MinLowerLayerProtocol protocol = new MinLowerLayerProtocol();
         protocol.setCharset(StandardCharsets.UTF_8);
         context.setLowerLayerProtocol(protocol);
+        // The default one keeps its state in a file of the current folder.
+        context.getParserConfiguration().setIdGenerator(new InMemoryIDGenerator());
         return context;
     }
 
@@ -249,7 +252,7 @@ public final class Peer {
     }
 
     private void build() throws Exception {
-        RDE_O11 message = new RDE_O11();
+        RDE_O11 message = lenient().newMessage(RDE_O11.class);
         message.initQuickstart("RDE", "O11", "P");
         var msh = message.getMSH();
         msh.getSendingApplication().getNamespaceID().setValue("HIS");

@@ -1,0 +1,31 @@
+//! The messages that tests read: the corpus beside the workspace and the fixtures.
+
+use std::path::{Path, PathBuf};
+
+/// The sample messages beside the workspace.
+pub const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/corpus/hl7v2");
+/// Our own messages.
+pub const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/hl7v2");
+/// The message for measurements.
+pub const BENCH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/corpus/bench");
+
+/// A file and its bytes.
+pub type Sample = (PathBuf, Vec<u8>);
+
+/// Every `.hl7` file of a folder, in order of its name.
+pub fn samples(folder: &str) -> Vec<Sample> {
+    let entries = std::fs::read_dir(Path::new(folder)).unwrap_or_else(|error| panic!("{folder}: {error}"));
+    let mut paths: Vec<PathBuf> = entries
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "hl7"))
+        .collect();
+    paths.sort();
+    paths.into_iter().map(|path| (path.clone(), std::fs::read(&path).unwrap())).collect()
+}
+
+/// Corpus, fixtures and the message for measurements.
+pub fn all() -> Vec<Sample> {
+    let all: Vec<Sample> = [CORPUS, FIXTURES, BENCH].into_iter().flat_map(samples).collect();
+    assert!(all.len() > 59 + 31, "only {} messages were found", all.len());
+    all
+}

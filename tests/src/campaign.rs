@@ -1,0 +1,286 @@
+//! A campaign of faults against one data folder: senders work on, the hub dies and comes back, the oracle judges.
+//!
+//! Each round: load; a fault; the hub again, with load; no more load; drained; stopped; judged. At the end the senders'
+//! counts must show that the campaign tested something.
+
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, ScopedJoinHandle};
+use std::time::Duration;
+
+use crate::Fallible;
+use crate::folder::Folder;
+use crate::hub::{Hub, Launch, Started};
+use crate::journal::{InHand, Journal};
+use crate::ledger::{Ledger, Totals};
+use crate::oracle::{ARCHIVE, CHANNEL, Oracle, SOURCE};
+use crate::random::Random;
+use crate::sender::{Address, Sender, Shared};
+use crate::wait::{self, Deadline, pause};
+
+/// Connections that send at the same time.
+pub const SENDERS: u16 = 4;
+/// After the faults, everything must have reached its end within this time.
+pub const DRAINED_WITHIN: Duration = Duration::from_secs(60);
+/// Load before a fault.
+const LOAD: (Duration, Duration) = (Duration::from_millis(250), Duration::from_millis(1_200));
+/// Load after the hub came back.
+const LOAD_AFTER: Duration = Duration::from_millis(300);
+/// A named point must be reached within this time under load.
+const REACHED_WITHIN: Duration = Duration::from_secs(30);
+const SIGNAL_ABORT: i32 = 6;
+/// The exit code of a hub whose disk failed.
+const EXIT_IO: i32 = 74;
+/// More than can be in flight when the disk has room again.
+const TAKEN_AGAIN: usize = 100;
+/// The second of two kills comes within this time of the new start.
+const RECOVERY: Duration = Duration::from_millis(400);
+/// How often a running hub is told to reload while a named point is waited for.
+const RELOAD_EVERY: Duration = Duration::from_millis(150);
+
+/// What happens to the hub under load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// `kill -9`.
+    Kill,
+    /// `kill -9`, and again while it recovers.
+    KillTwice,
+    /// It is asked to stop.
+    Stop,
+    /// It aborts when it comes to the named point for the n-th time.
+    Point(String, u32),
+    /// Syncing the journal fails, and goes on failing: the hub must end with 74.
+    FailedSync,
+    /// For a while nothing more can be written to the journal: the hub must refuse, and take again afterwards.
+    FullDisk,
+}
+
+/// One data folder and its senders.
+#[derive(Debug)]
+pub struct Campaign {
+    folder: Folder,
+    launch: Launch,
+    archive: PathBuf,
+    shared: Arc<Shared>,
+    senders: Vec<Sender>,
+    random: Random,
+    found_in_hand: Vec<InHand>,
+}
+
+/// Tells the senders to end, however the campaign leaves its scope.
+struct StopWhenDropped<'a>(&'a AtomicBool);
+
+impl Drop for StopWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Campaign {
+    /// Prepares a folder with routes that send every message to the prescription actor and to an archive of files.
+    pub fn new(name: &str, random: Random) -> Fallible<Campaign> {
+        let folder = Folder::new(name)?;
+        let archive = folder.folder(ARCHIVE)?;
+        let routes = folder.write("routes.toml", routes(&archive))?;
+        folder.copy_mappings()?;
+        let ledger = Ledger::new(&folder.path().join("ledger.log"))?;
+        let shared = Arc::new(Shared { address: Address::default(), ledger, stop: AtomicBool::new(true) });
+        let senders = (1..=SENDERS)
+            .map(|number| Sender::new(number, random.part(u64::from(number)), Arc::clone(&shared)))
+            .collect();
+        let launch = Launch::new(folder.path().join("data"), routes);
+        Ok(Campaign { folder, launch, archive, shared, senders, random, found_in_hand: Vec::new() })
+    }
+
+    /// A fault by chance: mostly a plain kill.
+    pub fn any_fault(&mut self) -> Fault {
+        match self.random.below(10) {
+            0 => Fault::Stop,
+            1 | 2 => Fault::KillTwice,
+            _ => Fault::Kill,
+        }
+    }
+
+    /// One round; fails if the law was broken.
+    pub fn round(&mut self, fault: &Fault) -> Fallible<()> {
+        self.load_through(fault).map_err(|error| format!("{fault:?}: {error}").into())
+    }
+
+    /// The counts so far.
+    pub fn totals(&self) -> Totals {
+        self.shared.ledger.totals()
+    }
+
+    /// What was on its way when the hub died, for each death.
+    pub fn found_in_hand(&self) -> &[InHand] {
+        &self.found_in_hand
+    }
+
+    /// Load, the fault, and load on the hub that came back. Leaves the hub drained and stopped.
+    fn load_through(&mut self, fault: &Fault) -> Fallible<()> {
+        let mut senders = std::mem::take(&mut self.senders);
+        let shared = Arc::clone(&self.shared);
+        shared.stop.store(false, Ordering::SeqCst);
+        let outcome = thread::scope(|scope| {
+            let stop = StopWhenDropped(&shared.stop);
+            let running: Vec<ScopedJoinHandle<'_, Fallible<()>>> =
+                senders.iter_mut().map(|sender| scope.spawn(|| sender.run())).collect();
+            self.strike(fault)?;
+            let hub = self.launch.start()?;
+            self.shared.address.set(Some(hub.mllp(SOURCE)?));
+            pause(LOAD_AFTER);
+            drop(stop);
+            for sender in running {
+                sender.join().map_err(|_| "a sender panicked")??;
+            }
+            self.finish(hub)
+        });
+        self.senders = senders;
+        self.shared.address.set(None);
+        outcome
+    }
+
+    /// Starts the hub, lets it work, and has the fault happen. The hub is down afterwards.
+    fn strike(&mut self, fault: &Fault) -> Fallible<()> {
+        match fault {
+            Fault::Point(point, nth) => self.strike_at_point(point, *nth),
+            Fault::FailedSync => self.strike_sync(),
+            Fault::FullDisk => self.strike_disk(),
+            Fault::Stop => self.under_load(&self.launch.clone())?.stop(),
+            Fault::Kill => {
+                self.under_load(&self.launch.clone())?.process.kill()?;
+                self.look_at_what_was_in_hand()
+            }
+            Fault::KillTwice => {
+                self.under_load(&self.launch.clone())?.process.kill()?;
+                self.look_at_what_was_in_hand()?;
+                let mut recovering = self.launch.spawn()?;
+                pause(self.random.between(Duration::ZERO, RECOVERY));
+                recovering.kill()
+            }
+        }
+    }
+
+    /// Starts a hub and lets it work for a while.
+    fn under_load(&mut self, launch: &Launch) -> Fallible<Hub> {
+        let hub = launch.start()?;
+        self.shared.address.set(Some(hub.mllp(SOURCE)?));
+        pause(self.random.between(LOAD.0, LOAD.1));
+        Ok(hub)
+    }
+
+    /// A failed sync says nothing about what is on the disk: the hub must not try again, but end (H1).
+    fn strike_sync(&mut self) -> Fallible<()> {
+        let launch = self.launch.with_failing_calls("fsync,fdatasync:error=EIO:when=60+");
+        let hub = launch.start()?;
+        self.shared.address.set(Some(hub.mllp(SOURCE)?));
+        let mut process = hub.process;
+        let status = process.wait(REACHED_WITHIN)?;
+        if status.code() != Some(EXIT_IO) {
+            return Err(format!("the hub ended with {status} instead of {EXIT_IO}: {}", process.log_end()).into());
+        }
+        self.look_at_what_was_in_hand()
+    }
+
+    /// Writes fail for a while, as on a full disk. Who sends meanwhile is refused; afterwards messages are taken again.
+    fn strike_disk(&mut self) -> Fallible<()> {
+        let launch = self.launch.with_failing_calls("write,pwrite64:error=ENOSPC:when=300..340");
+        let before = self.shared.ledger.refused_orders();
+        let hub = self.under_load(&launch)?;
+        wait::until("orders are refused while the disk is full", REACHED_WITHIN, || {
+            Ok((self.shared.ledger.refused_orders() > before).then_some(()))
+        })?;
+        let taken = self.totals().positive;
+        wait::until("messages are taken again", REACHED_WITHIN, || {
+            Ok((self.totals().positive > taken + TAKEN_AGAIN).then_some(()))
+        })?;
+        hub.stop()
+    }
+
+    fn strike_at_point(&mut self, point: &str, nth: u32) -> Fallible<()> {
+        let launch = self.launch.with("HUB_CRASH_AT", &format!("{point}:{nth}"));
+        let mut process = match launch.spawn()?.until_ready()? {
+            Started::Ready(mut hub) => {
+                self.shared.address.set(Some(hub.mllp(SOURCE)?));
+                self.reload_until_it_dies(&mut hub, point)?;
+                hub.process
+            }
+            Started::Ended(process, _) => process,
+        };
+        let status = process.wait(REACHED_WITHIN).map_err(|error| format!("not reached: {error}"))?;
+        if status.signal() != Some(SIGNAL_ABORT) {
+            return Err(format!("the hub ended with {status} instead of aborting: {}", process.log_end()).into());
+        }
+        self.look_at_what_was_in_hand()
+    }
+
+    /// Points of the reload are reached only when the routes change and the hub is told so.
+    fn reload_until_it_dies(&self, hub: &mut Hub, point: &str) -> Fallible<()> {
+        if !point.starts_with("reload.") {
+            return Ok(());
+        }
+        let deadline = Deadline::within(REACHED_WITHIN);
+        let mut turn = 0;
+        while !deadline.has_passed() {
+            turn += 1;
+            self.folder.write("routes.toml", format!("# change {turn}\n{}", routes(&self.archive)))?;
+            if hub.process.has_ended()? || hub.signal("HUP").is_err() {
+                return Ok(());
+            }
+            pause(RELOAD_EVERY);
+        }
+        Err("not reached by reloads".into())
+    }
+
+    fn look_at_what_was_in_hand(&mut self) -> Fallible<()> {
+        self.shared.address.set(None);
+        let journal = Journal::open_copy(&self.launch.data, &self.folder.path().join("after-crash"))?;
+        if !journal.is_whole()? {
+            return Err("SQLite finds the journal broken".into());
+        }
+        self.found_in_hand.push(journal.in_hand()?);
+        Ok(())
+    }
+
+    /// No more load and no fault: everything must come to its end, the hub must stop, and the oracle must agree.
+    fn finish(&self, hub: Hub) -> Fallible<()> {
+        hub.api().drained(DRAINED_WITHIN)?;
+        hub.stop()?;
+        self.shared.ledger.sync()?;
+        let journal = Journal::open(&self.launch.data)?;
+        Oracle::judge(&self.shared.ledger, &journal, &self.archive)?.into_result()
+    }
+}
+
+/// Every message goes to the prescription actor, by the mapping that hospitals use, and as it came into a folder.
+pub fn routes(archive: &Path) -> String {
+    let archive = archive.display();
+    format!(
+        r#"
+[source.{SOURCE}]
+adapter = "hl7v2-mllp"
+listen  = "127.0.0.1:0"
+key     = 'PID-3[.5 = "NI"].1'
+
+[destination.{ARCHIVE}]
+adapter   = "file"
+folder    = "{archive}"
+extension = "hl7"
+
+[[route]]
+id   = "orders"
+why  = "Each order must have exactly one effect."
+from = ["{SOURCE}"]
+map  = "rde_o11_to_prescription"
+to   = ["{CHANNEL}"]
+
+[[route]]
+id   = "archive"
+why  = "Each message must arrive once, byte for byte."
+from = ["{SOURCE}"]
+to   = ["{ARCHIVE}"]
+"#
+    )
+}

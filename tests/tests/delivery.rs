@@ -1,0 +1,151 @@
+//! Far systems that fail: what is tried again, what is not, and who has to wait for whom (H3, H5, H8).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hub_tests::Fallible;
+use hub_tests::far::{Far, Reply};
+use hub_tests::folder::Folder;
+use hub_tests::hub::{Hub, Launch};
+use hub_tests::mllp::{Connection, framed};
+use hub_tests::payload::{HOT_PATIENTS, Id, Kind};
+use hub_tests::wait;
+
+const SOURCE: &str = "ward";
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// A hub that passes every message on as it came.
+fn start(folder: &Folder, destinations: &[(&str, String)]) -> Fallible<Hub> {
+    let mut routes = format!(
+        "[source.{SOURCE}]\nadapter = \"hl7v2-mllp\"\nlisten = \"127.0.0.1:0\"\nkey = 'PID-3[.5 = \"NI\"].1'\n"
+    );
+    for (name, settings) in destinations {
+        routes.push_str(&format!("\n[destination.{name}]\n{settings}\n"));
+    }
+    for (name, _) in destinations {
+        routes.push_str(&format!(
+            "\n[[route]]\nid = \"to-{name}\"\nwhy = \"It gets what came.\"\nfrom = [\"{SOURCE}\"]\nto = [\"{name}\"]\n"
+        ));
+    }
+    let routes = folder.write("routes.toml", routes)?;
+    folder.copy_mappings()?;
+    Launch::new(folder.path().join("data"), routes).start()
+}
+
+fn http(url: &str) -> String {
+    format!(
+        "adapter = \"http\"\nurl = \"{url}\"\ntimeout = \"500ms\"\nretry = {{ first = \"20ms\", max = \"200ms\" }}\nparallel = 8"
+    )
+}
+
+/// Orders of this test, in the order in which they are sent.
+fn orders(count: usize) -> Vec<Id> {
+    (1..).map(|number| Id::new(9, number)).filter(|id| id.kind() == Kind::Order).take(count).collect()
+}
+
+fn send(hub: &Hub, ids: &[Id]) -> Fallible<()> {
+    let mut connection = Connection::open(hub.mllp(SOURCE)?)?;
+    for id in ids {
+        connection.write(&framed(&id.body()))?;
+        let answer = connection.answer(WITHIN)?;
+        assert_eq!(answer.is_positive(), Some(true), "{}", answer.text);
+    }
+    Ok(())
+}
+
+fn state(hub: &Hub, id: Id) -> Fallible<String> {
+    let message = hub.api().message(SOURCE, &id.control_id())?;
+    Ok(message.get("state").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned())
+}
+
+#[test]
+fn a_delivery_whose_answer_is_missing_or_says_later_is_repeated_with_the_same_key_until_it_is_taken() -> Fallible<()> {
+    let folder = Folder::new("delivery-repeat")?;
+    let far = Far::new(|_, before| match before {
+        0 => Reply::Status(500),
+        1 => Reply::HangUp,
+        2 => Reply::Silence,
+        3 => Reply::With(429, "retry-after", "1"),
+        _ => Reply::Status(202),
+    })?;
+    let hub = start(&folder, &[("far", http(&far.url()))])?;
+    let id = orders(1)[0];
+    send(&hub, &[id])?;
+    hub.api().drained(WITHIN)?;
+    assert_eq!(state(&hub, id)?, "delivered");
+    let requests = far.requests();
+    assert_eq!(requests.len(), 5);
+    assert!(requests.iter().all(|request| request.body == id.body()));
+    let keys: Vec<Option<&str>> = requests.iter().map(|request| request.header("idempotency-key")).collect();
+    assert!(keys[0].is_some_and(|key| !key.is_empty()), "{keys:?}");
+    assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+    let waited = requests[4].at - requests[3].at;
+    assert!(waited >= Duration::from_millis(990), "Retry-After was 1 s, and it came after {waited:?}");
+    hub.stop()
+}
+
+#[test]
+fn a_delivery_that_the_far_system_will_never_take_is_a_dead_letter_after_one_attempt() -> Fallible<()> {
+    let folder = Folder::new("delivery-reject")?;
+    let far = Far::new(|_, _| Reply::Status(422))?;
+    let hub = start(&folder, &[("far", http(&far.url()))])?;
+    let id = orders(1)[0];
+    send(&hub, &[id])?;
+    hub.api().drained(WITHIN)?;
+    assert_eq!(state(&hub, id)?, "dead-lettered");
+    assert_eq!(far.requests().len(), 1);
+    hub.stop()
+}
+
+#[test]
+fn a_far_system_that_is_silent_does_not_slow_another() -> Fallible<()> {
+    let folder = Folder::new("delivery-silent")?;
+    let silent = Far::new(|_, _| Reply::Silence)?;
+    let well = Far::new(|_, _| Reply::Status(200))?;
+    let hub = start(&folder, &[("silent", http(&silent.url())), ("well", http(&well.url()))])?;
+    let ids = orders(300);
+    send(&hub, &ids)?;
+    wait::until("everything arrived where somebody answers", Duration::from_secs(10), || {
+        Ok((well.requests().len() >= ids.len()).then_some(()))
+    })?;
+    assert!(!silent.requests().is_empty());
+    assert_eq!(well.requests().len(), ids.len());
+    hub.stop()
+}
+
+#[test]
+fn the_order_of_a_key_is_kept_over_retries_and_a_poisoned_key_parks_alone() -> Fallible<()> {
+    let folder = Folder::new("delivery-order")?;
+    let ids = orders(200);
+    let poisoned = ids.iter().copied().find(|id| id.patient() == 0).ok_or("nobody is patient 0")?;
+    let poison = poisoned.body();
+    // Every message fails at first now and then; one never gets through.
+    let far = Far::new(move |body, before| match before {
+        _ if body == poison => Reply::Status(503),
+        0 if body.len().is_multiple_of(3) => Reply::Status(500),
+        _ => Reply::Status(200),
+    })?;
+    let hub = start(&folder, &[("far", http(&far.url()))])?;
+    send(&hub, &ids)?;
+    let is_parked = |id: &Id| id.patient() == poisoned.patient() && *id >= poisoned;
+    let mut expected: BTreeMap<u64, Vec<Vec<u8>>> = BTreeMap::new();
+    for id in ids.iter().filter(|id| !is_parked(id)) {
+        expected.entry(id.patient()).or_default().push(id.body());
+    }
+    let count: usize = expected.values().map(Vec::len).sum();
+    let taken = wait::until("the other keys flow", WITHIN, || {
+        let taken: Vec<Vec<u8>> = far
+            .requests()
+            .into_iter()
+            .filter(|request| request.reply == Reply::Status(200))
+            .map(|request| request.body)
+            .collect();
+        Ok((taken.len() >= count).then_some(taken))
+    })?;
+    assert_eq!(taken.len(), count, "something behind the poisoned message went before it");
+    for (patient, bodies) in expected {
+        let found: Vec<&Vec<u8>> = taken.iter().filter(|body| bodies.contains(body)).collect();
+        assert_eq!(found, bodies.iter().collect::<Vec<_>>(), "patient {patient} of {HOT_PATIENTS} hot ones");
+    }
+    hub.stop()
+}
