@@ -280,11 +280,6 @@ pub(crate) struct Entry<'r> {
 }
 
 impl<'r> Entry<'r> {
-    /// Where the value stands.
-    pub fn value_span(&self) -> Range<usize> {
-        self.value.span()
-    }
-
     /// The value, if it is a string, a number or a boolean.
     pub fn scalar(&self) -> Option<Located<Scalar>> {
         let scalar = match self.value.get_ref() {

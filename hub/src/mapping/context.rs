@@ -23,6 +23,18 @@ pub struct Context {
     pub hmac_key: HmacKey,
 }
 
+impl Context {
+    /// For questions that are asked before a message is mapped. They cannot read it.
+    pub(super) fn of_nobody() -> Self {
+        Context {
+            message_id: String::new(),
+            source: String::new(),
+            received_at: Timestamp(0),
+            hmac_key: HmacKey(Arc::from([])),
+        }
+    }
+}
+
 /// A secret key for HMAC-SHA-256.
 #[derive(Clone)]
 pub struct HmacKey(Arc<[u8]>);

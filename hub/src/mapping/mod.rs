@@ -5,11 +5,38 @@
 //! same bytes (H7); an error names the rule and never the content (H10). Refused: documents that miss
 //! what a rule requires, and codes that a table does not have.
 
+mod check;
+mod compile;
 mod context;
 mod error;
+mod evaluate;
 mod expression;
+mod fields;
+mod files;
+mod functions;
+mod json_path;
+mod layout;
 mod lexer;
+mod lineage;
+mod parse;
+mod plan;
+mod run;
+mod segments;
+mod tables;
+#[cfg(test)]
+mod testing;
+mod trial;
+mod value;
+mod write;
 
 pub use context::{Context, HmacKey, Output};
 pub use error::{Class, HeldCode, MapError, Place};
 pub use expression::{Comparison, Expression, ExpressionError, Node, PathKind};
+pub(crate) use files::MappingFiles;
+pub use functions::{Function, catalogue};
+pub use lineage::{Lineage, Nowhere, Origin, Written};
+pub use plan::{Mapping, MessageType, SourceFormat, TargetFormat};
+pub(crate) use run::{Question, compile_question};
+pub use tables::{Row, Table, Tables, Unknown};
+pub use trial::TestResult;
+pub(crate) use trial::{Fixtures, test_context};

@@ -4,6 +4,8 @@
 //! that every run names by its hash (H7). Promised: a configuration is checked whole before anything
 //! uses it, and all that is wrong with it is said at once. Refused: a configuration with an error.
 
+mod check;
+mod load;
 mod parse;
 mod spec;
 mod table;
@@ -13,4 +15,6 @@ pub use spec::{
     HttpDestination, Limit, MllpDestination, MllpSource, Order, PrincipalRule, Retry, Sender, ServerTls, SourceAdapter,
     Target,
 };
-pub use table::{ConfigHash, Configuration, Loaded, Route, SourceSpec, TestReport, TestResult};
+pub use table::{ConfigHash, Configuration, Loaded, Route, SourceSpec, TestReport};
+
+pub use crate::mapping::TestResult;

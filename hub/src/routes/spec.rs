@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use adapters::hl7v2::{self, CharsetRule};
 use indexmap::IndexMap;
 
 /// The adapter of a source, with its settings.
@@ -94,6 +95,28 @@ pub struct MllpSource {
     pub insecure: Option<String>,
     /// Whether messages without MLLP framing are taken.
     pub unframed: bool,
+}
+
+impl MllpSource {
+    /// How the reader finds the character set of a message.
+    pub fn charset_rule(&self) -> CharsetRule {
+        match self.charset.fixed() {
+            Some(charset) => CharsetRule::Fixed(charset),
+            None => CharsetRule::Auto { default: self.charset_default.fixed().unwrap_or_default() },
+        }
+    }
+}
+
+impl Charset {
+    /// The reader's name for it; `None` for `auto`.
+    fn fixed(self) -> Option<hl7v2::Charset> {
+        match self {
+            Charset::Auto => None,
+            Charset::Utf8 => Some(hl7v2::Charset::Utf8),
+            Charset::Windows1256 => Some(hl7v2::Charset::Windows1256),
+            Charset::Iso8859_6 => Some(hl7v2::Charset::Iso8859_6),
+        }
+    }
 }
 
 /// How the bytes of a message become letters.

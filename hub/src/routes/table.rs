@@ -7,14 +7,19 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use adapters::Document;
+use adapters::hl7v2::{self, CharsetRule};
+use adapters::{Document, Format};
 use indexmap::IndexMap;
 use sha2::{Digest, Sha256};
 
+use super::check::check;
+use super::load::Files;
 use super::parse::parse;
 use super::spec::{Delivery, DestinationSpec, Limit, Order, Retry, SourceAdapter, Target};
-use crate::finding::{Finding, Findings, SourceText, codes};
-use crate::mapping::{Context, MapError, Output, Place};
+use crate::finding::Findings;
+use crate::mapping::{
+    Context, Fixtures, MapError, Mapping, MappingFiles, Output, Place, Question, TestResult, test_context,
+};
 
 /// SHA-256 over the names and contents of all files of a configuration.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -48,7 +53,7 @@ impl fmt::Debug for ConfigHash {
     }
 }
 
-/// A way in, with the expressions that read its messages.
+/// A way in, with the questions that are asked of its messages.
 #[derive(Clone, Debug)]
 pub struct SourceSpec {
     /// Its name in `from`.
@@ -57,23 +62,44 @@ pub struct SourceSpec {
     pub adapter: SourceAdapter,
     /// Line of `routes.toml` that declares it; 0 for an event source.
     pub line: usize,
+    pub(super) key: Option<Arc<Question>>,
+    pub(super) patient: Option<Arc<Question>>,
+    pub(super) orders: Vec<Arc<Question>>,
 }
 
 impl SourceSpec {
     /// The lane of a message: order is kept among messages of one key (H5).
-    pub fn key(&self, _document: &Document) -> Option<String> {
-        None
+    pub fn key(&self, document: &Document) -> Option<String> {
+        first_text(self.key.as_deref(), document)
     }
 
     /// The patient that a message can be found by.
-    pub fn patient(&self, _document: &Document) -> Option<String> {
-        None
+    pub fn patient(&self, document: &Document) -> Option<String> {
+        first_text(self.patient.as_deref(), document)
     }
 
-    /// The order numbers that a message can be found by.
-    pub fn orders(&self, _document: &Document) -> Vec<String> {
-        Vec::new()
+    /// The order numbers that a message can be found by, each once.
+    pub fn orders(&self, document: &Document) -> Vec<String> {
+        let mut orders: Vec<String> = Vec::new();
+        for order in self.orders.iter().flat_map(|question| question.texts(document)) {
+            if !orders.contains(&order) {
+                orders.push(order);
+            }
+        }
+        orders
     }
+
+    /// How the character set of its messages is found.
+    pub fn charset(&self) -> CharsetRule {
+        match &self.adapter {
+            SourceAdapter::Mllp(mllp) => mllp.charset_rule(),
+            SourceAdapter::Events(_) => CharsetRule::Fixed(hl7v2::Charset::Utf8),
+        }
+    }
+}
+
+fn first_text(question: Option<&Question>, document: &Document) -> Option<String> {
+    question?.texts(document).into_iter().next()
 }
 
 /// One route.
@@ -97,22 +123,43 @@ pub struct Route {
     pub stop: bool,
     /// Where it is declared.
     pub place: Place,
+    pub(super) when: Option<Arc<Question>>,
+    pub(super) mapping: Option<Arc<Mapping>>,
+    pub(super) tests: Vec<RouteTest>,
+}
+
+/// A test of a route.
+#[derive(Clone, Debug)]
+pub(super) struct RouteTest {
+    pub name: String,
+    pub given: String,
+    pub goes: Vec<String>,
+    pub outputs: Option<u64>,
+    pub place: Place,
 }
 
 impl Route {
     /// Whether its condition holds for `document`.
-    pub fn matches(&self, _document: &Document) -> bool {
-        false
+    pub fn matches(&self, document: &Document) -> bool {
+        self.when.as_ref().is_none_or(|when| when.holds(document))
     }
 
     /// The name and version of its mapping, if it has one.
     pub fn mapping(&self) -> Option<(&str, u64)> {
-        None
+        self.mapping.as_ref().map(|mapping| (mapping.name.as_str(), mapping.version))
     }
 
-    /// The outputs of `document` on this route.
-    pub fn run(&self, _document: &Document, _context: &Context) -> Result<Vec<Output>, MapError> {
-        Ok(Vec::new())
+    /// Its mapping, if it has one.
+    pub fn plan(&self) -> Option<&Arc<Mapping>> {
+        self.mapping.as_ref()
+    }
+
+    /// The outputs of `document` on this route; the document itself on a route without mapping.
+    pub fn run(&self, document: &Document, context: &Context) -> Result<Vec<Output>, MapError> {
+        match &self.mapping {
+            Some(mapping) => mapping.run(document, context),
+            None => Ok(vec![unchanged(document)]),
+        }
     }
 
     /// How deliveries of this route to `destination` are made.
@@ -123,6 +170,61 @@ impl Route {
             delivery.order = Order::None;
         }
         delivery
+    }
+
+    /// Runs one of its tests with a document of its first source.
+    fn differences(&self, test: &RouteTest, fixtures: &Fixtures, source: Option<&SourceSpec>) -> Vec<String> {
+        let charset = source.map_or_else(CharsetRule::default, SourceSpec::charset);
+        let document = match fixtures.read(&test.given, charset) {
+            Ok(document) => document,
+            Err(difference) => return vec![difference],
+        };
+        let matches = self.matches(&document);
+        let went: Vec<&str> = if matches { self.to.iter().map(Target::name).collect() } else { Vec::new() };
+        let mut differences = Vec::new();
+        let (mut expected, mut found) = (test.goes.iter().map(String::as_str).collect::<Vec<_>>(), went);
+        expected.sort_unstable();
+        found.sort_unstable();
+        if expected != found {
+            differences.push(format!("expected to go to [{}], went to [{}]", expected.join(", "), found.join(", ")));
+        }
+        if matches {
+            let name = source.map_or("test", |source| source.name.as_str());
+            match self.run(&document, &test_context(name)) {
+                Err(error) => differences.push(error.to_string()),
+                Ok(outputs) => {
+                    let count = u64::try_from(outputs.len()).unwrap_or(u64::MAX);
+                    let wanted = test.outputs.filter(|wanted| *wanted != count);
+                    differences.extend(wanted.map(|wanted| format!("expected {wanted} outputs, and {count} came")));
+                }
+            }
+        }
+        differences
+    }
+}
+
+/// A document as it came.
+fn unchanged(document: &Document) -> Output {
+    match document {
+        Document::Hl7v2(document) => {
+            let header = document.message().header();
+            Output {
+                body: document.bytes().clone(),
+                format: Format::Hl7v2,
+                command: None,
+                resource_type: format!("{}^{}", header.message_code().text(), header.trigger().text()),
+            }
+        }
+        Document::Json(json) => Output {
+            body: json.to_string().into(),
+            format: Format::FhirJson,
+            command: None,
+            resource_type: ["type", "resourceType"]
+                .into_iter()
+                .find_map(|name| json.get(name)?.as_str())
+                .unwrap_or_default()
+                .to_owned(),
+        },
     }
 }
 
@@ -139,6 +241,9 @@ pub struct Configuration {
     pub destinations: IndexMap<String, DestinationSpec>,
     /// Every route, in the file's order.
     pub routes: Vec<Route>,
+    /// Every mapping, by name, used or not.
+    pub mappings: IndexMap<String, Arc<Mapping>>,
+    fixtures: Fixtures,
 }
 
 /// A configuration that may run, and what somebody should look at.
@@ -153,28 +258,40 @@ pub struct Loaded {
 impl Configuration {
     /// Reads `routes_file` and the folder `mappings/` beside it.
     pub fn load(routes_file: &Path) -> Result<Loaded, Findings> {
-        let name = routes_file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        let text = match std::fs::read_to_string(routes_file) {
-            Ok(text) => text,
-            Err(error) => {
-                let source = Arc::new(SourceText::new(name, ""));
-                let mut findings = Findings::new();
-                findings.push(Finding::error(codes::FILE_UNREADABLE, &source, 0..0, error.to_string()));
-                return Err(findings);
-            }
-        };
-        let source = Arc::new(SourceText::new(name.clone(), text.clone()));
-        let (declared, findings) = parse(&source);
-        let Some(_declared) = declared.filter(|_| !findings.has_errors()) else { return Err(findings) };
-        let files = vec![(name, text)];
-        let configuration = Configuration {
-            hash: ConfigHash::of(&files),
-            files,
-            sources: IndexMap::new(),
-            destinations: IndexMap::new(),
-            routes: Vec::new(),
-        };
-        Ok(Loaded { configuration, warnings: findings })
+        let (files, mut findings) = Files::read(routes_file);
+        Configuration::of(files, &mut findings)
+            .map(|configuration| {
+                findings.settle();
+                Loaded { configuration, warnings: findings.clone() }
+            })
+            .ok_or_else(|| {
+                findings.settle();
+                findings
+            })
+    }
+
+    /// Checks files that were read. `None` when there are errors.
+    fn of(files: Files, findings: &mut Findings) -> Option<Configuration> {
+        let (mappings, found) = MappingFiles::read(&files.mappings, &files.tables);
+        findings.extend(found);
+        let (declared, found) = parse(&files.routes);
+        findings.extend(found);
+        let (checked, found) = check(declared.unwrap_or_default(), &files.routes, &mappings);
+        findings.extend(found);
+        if findings.has_errors() {
+            return None;
+        }
+        let texts: Vec<(String, String)> =
+            files.all().map(|source| (source.name().to_owned(), source.text().to_owned())).collect();
+        Some(Configuration {
+            hash: ConfigHash::of(&texts),
+            files: texts,
+            sources: checked.sources,
+            destinations: checked.destinations,
+            routes: checked.routes,
+            mappings: mappings.mappings,
+            fixtures: Fixtures::beside(&files.root),
+        })
     }
 
     /// The routes that take `document` from `source`, in the file's order, up to the first with `stop`.
@@ -193,7 +310,17 @@ impl Configuration {
 
     /// Runs every test of every mapping and route.
     pub fn test(&self) -> TestReport {
-        TestReport { results: Vec::new() }
+        let mut results: Vec<TestResult> =
+            self.mappings.values().flat_map(|mapping| mapping.test(&self.fixtures)).collect();
+        for route in &self.routes {
+            let source = route.from.first().and_then(|from| self.sources.get(from));
+            results.extend(route.tests.iter().map(|test| TestResult {
+                name: format!("{}: {}", route.id, test.name),
+                place: test.place.clone(),
+                differences: route.differences(test, &self.fixtures, source),
+            }));
+        }
+        TestReport { results }
     }
 }
 
@@ -208,23 +335,5 @@ impl TestReport {
     /// Whether every test passed.
     pub fn passed(&self) -> bool {
         self.results.iter().all(TestResult::passed)
-    }
-}
-
-/// What one test gave.
-#[derive(Clone, Debug)]
-pub struct TestResult {
-    /// Mapping or route, and the test's name: `rde_o11_to_prescription: a new order`.
-    pub name: String,
-    /// Where the test stands.
-    pub place: Place,
-    /// What differed; empty when the test passed.
-    pub differences: Vec<String>,
-}
-
-impl TestResult {
-    /// Whether nothing differed.
-    pub fn passed(&self) -> bool {
-        self.differences.is_empty()
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn read(name: Text, mut section: Section<'_>) -> Option<DeclaredSourc
 
 fn read_mllp(section: &mut Section<'_>, listen: Option<SocketAddr>) -> Option<MllpSource> {
     let charset = read_charset(section, "charset").unwrap_or(Charset::Auto);
-    let charset_default = read_charset(section, "charset_default").unwrap_or(Charset::Utf8);
+    let charset_default = read_charset(section, "charset_default").unwrap_or(Charset::Windows1256);
     if charset_default == Charset::Auto {
         section.reader().error(
             codes::BAD_VALUE,

@@ -1,0 +1,385 @@
+//! Expressions: from tree to plan.
+//!
+//! In comes the text of an expression and what its paths lead through; out goes a plan, or findings.
+//! Promised: a plan that compiled has only paths that can be read, functions that exist with arguments
+//! of their kinds, and tables that exist. Refused: the rest, with place and suggestion.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use adapters::hl7v2::{self, Path};
+
+use super::expression::{Expression, Node, PathKind};
+use super::fields::{DataType, datatype};
+use super::functions::{Function, Kind, catalogue, function};
+use super::json_path::JsonPath;
+use super::plan::{Call, Op, Variable};
+use super::tables::Tables;
+use crate::finding::{Code, Finding, Findings, SourceText, Text, codes, did_you_mean, one_of};
+
+/// What the paths of an expression lead through.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ground<'g> {
+    pub kind: PathKind,
+    /// The structure of the HL7 v2 message, if it is known.
+    pub structure: Option<&'static str>,
+    /// The field whose repetitions a block goes through, if it does.
+    pub item: Option<DataType>,
+    /// Whether the expression decides about a message before it is mapped: it must not fail, and has no
+    /// context.
+    pub is_condition: bool,
+    /// The message type for people: `RDE^O11`.
+    pub message: &'g str,
+}
+
+/// A compiled expression, and what is known about its value.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    pub op: Op,
+    pub kind: Kind,
+    /// Whether it gives several values.
+    pub is_many: bool,
+    /// The first source path in it.
+    pub source: Option<String>,
+}
+
+/// Compiles the expressions of one file.
+pub(super) struct Compiler<'c> {
+    pub source: &'c Arc<SourceText>,
+    pub tables: &'c Tables,
+    pub findings: Findings,
+    /// Tables that are named somewhere.
+    pub used_tables: BTreeSet<String>,
+}
+
+impl<'c> Compiler<'c> {
+    pub fn new(source: &'c Arc<SourceText>, tables: &'c Tables) -> Self {
+        Compiler { source, tables, findings: Findings::new(), used_tables: BTreeSet::new() }
+    }
+
+    /// Compiles one expression; `None` when something is wrong with it, which is then in the findings.
+    pub fn expression(&mut self, text: &Text, ground: Ground<'_>) -> Option<Compiled> {
+        match Expression::parse(&text.value, ground.kind) {
+            Ok(tree) => Walk { compiler: self, text, ground, first_path: None }.whole(&tree),
+            Err(error) => {
+                let place = text.place(self.source, &error.span);
+                let finding = Finding::error(codes::EXPRESSION, self.source, place, error.message);
+                self.findings.push(finding.with_help_if(error.help));
+                None
+            }
+        }
+    }
+}
+
+struct Walk<'w, 'c> {
+    compiler: &'w mut Compiler<'c>,
+    text: &'w Text,
+    ground: Ground<'w>,
+    first_path: Option<String>,
+}
+
+/// A part of an expression, compiled: its plan, its kind, whether it is many.
+type Part = Option<(Op, Kind, bool)>;
+
+impl Walk<'_, '_> {
+    fn whole(mut self, tree: &Expression) -> Option<Compiled> {
+        let (op, kind, is_many) = self.node(tree)?;
+        Some(Compiled { op, kind, is_many, source: self.first_path })
+    }
+
+    fn report(&mut self, code: Code, span: &std::ops::Range<usize>, message: String, help: Option<String>) {
+        let place = self.text.place(self.compiler.source, span);
+        let finding = Finding::error(code, self.compiler.source, place, message);
+        self.compiler.findings.push(finding.with_help_if(help));
+    }
+
+    fn node(&mut self, expression: &Expression) -> Part {
+        let span = &expression.span;
+        match &expression.node {
+            Node::Text(text) => Some((Op::Text(text.clone()), Kind::Text, false)),
+            Node::Number(number) => Some((Op::Number(number.clone()), Kind::Number, false)),
+            Node::Boolean(boolean) => Some((Op::Boolean(*boolean), Kind::Boolean, false)),
+            Node::Path(path) => self.path(path, span),
+            Node::Variable(name) => self.variable(name, span),
+            Node::Call { name, name_span, arguments } => self.call(name, name_span, arguments, span),
+            Node::FirstOf(parts) => {
+                let (ops, kinds, is_many) = self.nodes(parts)?;
+                Some((Op::FirstOf(ops), common(&kinds), is_many))
+            }
+            Node::Joined(parts) => {
+                let (ops, kinds, _) = self.nodes(parts)?;
+                self.no_structures(parts, &kinds, "`+`")?;
+                Some((Op::Joined(ops), Kind::Text, false))
+            }
+            Node::If { value, condition, otherwise } => self.choice(value, condition, otherwise.as_deref()),
+            Node::Compare { left, comparison, right } => {
+                let (left_op, right_op) = (self.node(left), self.node(right));
+                let (left_op, right_op) = (left_op?, right_op?);
+                self.no_structures(&[(**left).clone(), (**right).clone()], &[left_op.1, right_op.1], "a comparison")?;
+                let (left, right) = (Box::new(left_op.0), Box::new(right_op.0));
+                Some((Op::Compare { left, comparison: *comparison, right }, Kind::Boolean, false))
+            }
+            Node::In { value, among } => {
+                let (value, list) = (self.node(value), self.nodes(among));
+                Some((Op::In { value: Box::new(value?.0), among: list?.0 }, Kind::Boolean, false))
+            }
+            Node::Exists(value) => Some((Op::Exists(Box::new(self.node(value)?.0)), Kind::Boolean, false)),
+            Node::Not(value) => Some((Op::Not(Box::new(self.node(value)?.0)), Kind::Boolean, false)),
+            Node::And(parts) => Some((Op::And(self.nodes(parts)?.0), Kind::Boolean, false)),
+            Node::Or(parts) => Some((Op::Or(self.nodes(parts)?.0), Kind::Boolean, false)),
+        }
+    }
+
+    /// All parts, so that every mistake is found, not only the first.
+    fn nodes(&mut self, parts: &[Expression]) -> Option<(Vec<Op>, Vec<Kind>, bool)> {
+        let compiled: Vec<Part> = parts.iter().map(|part| self.node(part)).collect();
+        let mut ops = Vec::with_capacity(parts.len());
+        let mut kinds = Vec::with_capacity(parts.len());
+        let mut any_many = false;
+        for part in compiled {
+            let (op, kind, is_many) = part?;
+            ops.push(op);
+            kinds.push(kind);
+            any_many |= is_many;
+        }
+        Some((ops, kinds, any_many))
+    }
+
+    fn choice(&mut self, value: &Expression, condition: &Expression, otherwise: Option<&Expression>) -> Part {
+        let value = self.node(value);
+        let condition = self.node(condition);
+        let otherwise = otherwise.map(|expression| self.node(expression));
+        let (value, kind, mut is_many) = value?;
+        let condition = Box::new(condition?.0);
+        let (otherwise, kind) = match otherwise {
+            None => (None, kind),
+            Some(part) => {
+                let (op, other_kind, other_many) = part?;
+                is_many |= other_many;
+                (Some(Box::new(op)), common(&[kind, other_kind]))
+            }
+        };
+        Some((Op::If { condition, value: Box::new(value), otherwise }, kind, is_many))
+    }
+
+    fn no_structures(&mut self, parts: &[Expression], kinds: &[Kind], what: &str) -> Option<()> {
+        let mut fine = Some(());
+        for (part, kind) in parts.iter().zip(kinds) {
+            if *kind == Kind::Structure {
+                self.report(
+                    codes::ARGUMENT_TYPE,
+                    &part.span,
+                    format!("{what} takes values, and this is a structure"),
+                    None,
+                );
+                fine = None;
+            }
+        }
+        fine
+    }
+
+    fn variable(&mut self, name: &str, span: &std::ops::Range<usize>) -> Part {
+        let Some(variable) = Variable::of(name) else {
+            let help = did_you_mean(name, Variable::NAMES)
+                .unwrap_or_else(|| format!("write {}", one_of(["$message_id", "$source", "$received_at"])));
+            self.report(codes::EXPRESSION, span, format!("there is no `${name}`"), Some(help));
+            return None;
+        };
+        if self.ground.is_condition {
+            let message = format!("`${name}` is not known before a message is mapped");
+            self.report(codes::EXPRESSION, span, message, None);
+            return None;
+        }
+        Some((Op::Variable(variable), Kind::Text, false))
+    }
+
+    fn path(&mut self, text: &str, span: &std::ops::Range<usize>) -> Part {
+        self.first_path.get_or_insert_with(|| text.to_owned());
+        match self.ground.kind {
+            PathKind::Json => match JsonPath::parse(text) {
+                Ok(path) => {
+                    let all = path.is_repeating();
+                    Some((Op::Json { path, all }, Kind::Any, all))
+                }
+                Err(error) => {
+                    let place = span.start.saturating_add(error.span.start)..span.start.saturating_add(error.span.end);
+                    self.report(codes::SOURCE_PATH, &place, error.message, error.help);
+                    None
+                }
+            },
+            PathKind::Hl7 if text.starts_with('.') => self.relative_part(text, span),
+            PathKind::Hl7 => match Path::parse(text) {
+                Ok(path) => {
+                    self.check_structure(&path, span);
+                    let all = path.is_repeating();
+                    let datatype = match (path.field(), path.component()) {
+                        (Some(field), None) => datatype(path.segment(), field),
+                        (Some(_), Some(_)) => DataType::Plain,
+                        (None, _) => DataType::Unknown,
+                    };
+                    Some((Op::Field { path, datatype, all }, Kind::Any, all))
+                }
+                Err(error) => {
+                    let start = span.start.saturating_add(error.at);
+                    let place = start..start.saturating_add(error.len);
+                    self.report(codes::SOURCE_PATH, &place, error.message, error.help);
+                    None
+                }
+            },
+        }
+    }
+
+    /// `.`, `.4` or `.4.1` in a block over the repetitions of a field.
+    fn relative_part(&mut self, text: &str, span: &std::ops::Range<usize>) -> Part {
+        let Some(item) = self.ground.item else {
+            let message = format!("`{text}` is relative, and no block goes through the repetitions of a field here");
+            self.report(codes::SOURCE_PATH, span, message, Some("begin with a segment, as in PID-3.1".to_owned()));
+            return None;
+        };
+        let mut numbers = text.split('.').skip(1).filter(|part| !part.is_empty()).map(str::parse::<u16>);
+        let (component, subcomponent) = (numbers.next().unwrap_or(Ok(0)), numbers.next().unwrap_or(Ok(0)));
+        let (Ok(component), Ok(subcomponent), None) = (component, subcomponent, numbers.next()) else {
+            let help = "write `.` for the repetition, `.4` for its component, `.4.1` for a subcomponent".to_owned();
+            self.report(codes::SOURCE_PATH, span, format!("`{text}` is no part of a repetition"), Some(help));
+            return None;
+        };
+        let datatype = if component == 0 { item } else { DataType::Plain };
+        Some((Op::Part { component, subcomponent, datatype }, Kind::Any, false))
+    }
+
+    /// Warns of segments and groups that the message type does not have.
+    fn check_structure(&mut self, path: &Path, span: &std::ops::Range<usize>) {
+        let Some(structure) = self.ground.structure else { return };
+        let unknown_group =
+            path.groups().find(|group| !hl7v2::grammar::group_exists(structure, group)).map(str::to_owned);
+        let (message, help) = if let Some(group) = unknown_group {
+            let names: Vec<&str> = hl7v2::grammar::groups_of(structure).collect();
+            (format!("{} has no group {group}", self.ground.message), did_you_mean(&group, names))
+        } else if !path.segment().starts_with('Z') && !hl7v2::grammar::segment_exists(structure, None, path.segment()) {
+            (format!("{} has no segment {}", self.ground.message, path.segment()), None)
+        } else {
+            return;
+        };
+        let place = self.text.place(self.compiler.source, span);
+        let finding = Finding::warning(codes::NOT_IN_MESSAGE, self.compiler.source, place, message);
+        self.compiler.findings.push(finding.with_help_if(help));
+    }
+
+    fn call(
+        &mut self,
+        name: &str,
+        name_span: &std::ops::Range<usize>,
+        arguments: &[Expression],
+        span: &std::ops::Range<usize>,
+    ) -> Part {
+        let Some(function) = function(name) else {
+            let help = did_you_mean(name, catalogue().map(|function| function.name));
+            self.report(codes::UNKNOWN_FUNCTION, name_span, format!("there is no function `{name}`"), help);
+            // The arguments may have mistakes of their own.
+            let _ = self.nodes(arguments);
+            return None;
+        };
+        self.check_count(function, arguments.len(), name_span, span)?;
+        let mut table = None;
+        let mut ops = Vec::with_capacity(arguments.len());
+        let mut first = (Kind::Any, false);
+        let mut fine = true;
+        for (place, argument) in arguments.iter().enumerate() {
+            let wanted = function.parameter(place).map_or(Kind::Any, |parameter| parameter.kind);
+            if wanted == Kind::Table {
+                table = self.table(function, argument);
+                fine &= table.is_some();
+                continue;
+            }
+            let Some((op, kind, is_many)) = self.node(argument) else {
+                fine = false;
+                continue;
+            };
+            fine &= self.check_kind(function, wanted, (&op, kind), &argument.span);
+            if place == 0 {
+                first = (kind, is_many);
+            }
+            ops.push(op);
+        }
+        let may_fail = function.may_fail || table.as_ref().is_some_and(|table| table.may_fail());
+        if self.ground.is_condition && (may_fail || function.name == "hmac") {
+            let message = format!("`{name}` can refuse a message, and a condition must not");
+            self.report(codes::MAY_FAIL, name_span, message, Some("compare the value itself".to_owned()));
+            fine = false;
+        }
+        let reduces = matches!(function.name, "first" | "last" | "count" | "join" | "concat" | "is_null");
+        let kind = if function.returns == Kind::Any && function.name != "table" { first.0 } else { function.returns };
+        fine.then_some((Op::Call(Call { function, arguments: ops, table }), kind, first.1 && !reduces))
+    }
+
+    fn check_count(
+        &mut self,
+        function: &Function,
+        given: usize,
+        name_span: &std::ops::Range<usize>,
+        span: &std::ops::Range<usize>,
+    ) -> Option<()> {
+        let (least, most) = function.argument_count();
+        if (least..=most).contains(&given) {
+            return Some(());
+        }
+        let wanted = match most {
+            usize::MAX => format!("at least {least}"),
+            _ if least == most => least.to_string(),
+            _ => format!("{least} to {most}"),
+        };
+        let message = format!("`{}` takes {wanted} arguments, not {given}", function.name);
+        let help = format!("write {}, or pipe the first argument in", function.signature());
+        let place = if name_span.end <= span.end { name_span } else { span };
+        self.report(codes::ARGUMENT_COUNT, place, message, Some(help));
+        None
+    }
+
+    fn check_kind(
+        &mut self,
+        function: &Function,
+        wanted: Kind,
+        given: (&Op, Kind),
+        span: &std::ops::Range<usize>,
+    ) -> bool {
+        let (op, kind) = given;
+        let fits = match wanted {
+            Kind::Any | Kind::Table => true,
+            Kind::Value | Kind::Text => kind != Kind::Structure,
+            Kind::Number => matches!(kind, Kind::Number | Kind::Any | Kind::Value),
+            Kind::Boolean => matches!(kind, Kind::Boolean | Kind::Any | Kind::Value),
+            Kind::Structure => matches!(kind, Kind::Structure | Kind::Any),
+            Kind::Word => matches!(op, Op::Text(_)),
+        };
+        if !fits {
+            let message = format!("`{}` takes {} here, not {}", function.name, wanted.word(), kind.word());
+            self.report(codes::ARGUMENT_TYPE, span, message, Some(format!("write {}", function.signature())));
+        }
+        fits
+    }
+
+    fn table(&mut self, function: &Function, argument: &Expression) -> Option<Arc<super::tables::Table>> {
+        let Node::Text(name) = &argument.node else {
+            let message = format!("`{}` takes the name of a table in quotes here", function.name);
+            self.report(codes::ARGUMENT_TYPE, &argument.span, message, None);
+            return None;
+        };
+        self.compiler.used_tables.insert(name.clone());
+        let table = self.compiler.tables.get(name).map(Arc::clone);
+        if table.is_none() {
+            let help = did_you_mean(name, self.compiler.tables.names()).unwrap_or_else(|| {
+                format!("tables are files of mappings/tables: {}", one_of(self.compiler.tables.names()))
+            });
+            self.report(codes::UNKNOWN_TABLE, &argument.span, format!("there is no table `{name}`"), Some(help));
+        }
+        table
+    }
+}
+
+/// The kind of a value that is one of several.
+fn common(kinds: &[Kind]) -> Kind {
+    match kinds.split_first() {
+        Some((first, rest)) if rest.iter().all(|kind| kind == first) => *first,
+        Some(_) | None => Kind::Any,
+    }
+}

@@ -1,0 +1,67 @@
+//! The mappings and tables of a configuration.
+//!
+//! In come the texts of `mappings/*.toml` and `mappings/tables/*.toml`; out go compiled mappings by name.
+//! Promised: every file is read, whatever is wrong with another. Refused: two mappings of one name.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::check::check;
+use super::parse::parse;
+use super::plan::Mapping;
+use super::tables::Tables;
+use crate::finding::{Finding, Findings, SourceText, codes};
+
+/// Tables that functions read by themselves, named by no expression.
+const IMPLICIT_TABLES: [&str; 2] = ["systems", "units"];
+
+/// Everything below `mappings/`.
+#[derive(Debug, Default)]
+pub(crate) struct MappingFiles {
+    /// Mappings that compiled, by name.
+    pub mappings: IndexMap<String, Arc<Mapping>>,
+    /// Names of all mappings, also of those that did not.
+    pub names: Vec<String>,
+    pub tables: Tables,
+    /// Tables that a mapping names.
+    pub used_tables: BTreeSet<String>,
+}
+
+impl MappingFiles {
+    /// Compiles all mappings.
+    pub fn read(mapping_files: &[Arc<SourceText>], table_files: &[Arc<SourceText>]) -> (MappingFiles, Findings) {
+        let (tables, mut findings) = Tables::read(table_files);
+        let mut files = MappingFiles { tables, ..MappingFiles::default() };
+        files.used_tables.extend(IMPLICIT_TABLES.map(str::to_owned));
+        for source in mapping_files {
+            let (declared, found) = parse(source);
+            findings.extend(found);
+            let Some(declared) = declared else { continue };
+            let name = declared.name.value.clone();
+            if files.names.contains(&name) {
+                let message = format!("there are two mappings called `{name}`");
+                findings.push(Finding::error(codes::DUPLICATE, source, declared.name.span.clone(), message));
+            }
+            if stem(source.name()) != Some(name.as_str()) {
+                let message = format!("the mapping is called `{name}` and its file is not");
+                let finding = Finding::error(codes::BAD_VALUE, source, declared.name.span.clone(), message);
+                findings.push(finding.with_help(format!("rename the file to `{name}.toml`, or the mapping")));
+            }
+            files.names.push(name.clone());
+            let checked = check(&declared, source, &files.tables);
+            findings.extend(checked.findings);
+            files.used_tables.extend(checked.used_tables);
+            if let Some(mapping) = checked.mapping {
+                files.mappings.insert(name, Arc::new(mapping));
+            }
+        }
+        (files, findings)
+    }
+}
+
+/// The name of a file without folder and `.toml`.
+pub(super) fn stem(name: &str) -> Option<&str> {
+    name.rsplit('/').next()?.strip_suffix(".toml")
+}

@@ -1,0 +1,69 @@
+//! Functions of several values, and of tables.
+
+use super::text::joined;
+use super::{Arguments, Example, Function, Kind, Takes, one};
+use crate::mapping::value::Val;
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function {
+        name: "first",
+        parameters: &[one("values", Kind::Any)],
+        returns: Kind::Any,
+        doc: "The first of several values that is not empty.",
+        example: Example { given: "PID|||1~2", expression: "PID-3[*].1 | first", gives: r#""1""# },
+        may_fail: false,
+        takes: Takes::Whole,
+        run: |arguments| Ok(filled(arguments).into_iter().next().unwrap_or(Val::Absent)),
+    },
+    Function {
+        name: "last",
+        parameters: &[one("values", Kind::Any)],
+        returns: Kind::Any,
+        doc: "The last of several values that is not empty.",
+        example: Example { given: "PID|||1~2", expression: "PID-3[*].1 | last", gives: r#""2""# },
+        may_fail: false,
+        takes: Takes::Whole,
+        run: |arguments| Ok(filled(arguments).pop().unwrap_or(Val::Absent)),
+    },
+    Function {
+        name: "count",
+        parameters: &[one("values", Kind::Any)],
+        returns: Kind::Number,
+        doc: "How many values there are that are not empty.",
+        example: Example { given: "PID|||1~2", expression: "PID-3[*] | count", gives: "2" },
+        may_fail: false,
+        takes: Takes::Whole,
+        run: |arguments| Ok(Val::Number(filled(arguments).len().to_string().into())),
+    },
+    Function {
+        name: "join",
+        parameters: &[one("values", Kind::Any), one("between", Kind::Word)],
+        returns: Kind::Text,
+        doc: "The texts of several values with a text between them. `\\n` in it is a line end.",
+        example: Example { given: "NTE|1||a~b", expression: "NTE-3[*] | join(\", \")", gives: r#""a, b""# },
+        may_fail: false,
+        takes: Takes::Whole,
+        run: |arguments| {
+            let between = arguments.word(1).unwrap_or_default();
+            let values = filled(arguments);
+            Ok(joined(values, &between))
+        },
+    },
+    Function {
+        name: "table",
+        parameters: &[one("value", Kind::Value), one("table", Kind::Table)],
+        returns: Kind::Any,
+        doc: "What the code stands for in a table of `mappings/tables/`. The table says what an unknown code does: the message is refused (HUB0152) or held (HUB0153), the code stands for itself, or a default stands for it.",
+        example: Example { given: "ORC|NW", expression: "ORC-1 | table(\"order_control\")", gives: r#""create""# },
+        may_fail: false,
+        takes: Takes::Each,
+        run: |arguments| match (arguments.text(0), arguments.table) {
+            (Some(code), Some(table)) => table.look_up(super::text::trimmed(code)),
+            (None, _) | (_, None) => Ok(Val::Absent),
+        },
+    },
+];
+
+fn filled<'r>(arguments: &mut Arguments<'r>) -> Vec<Val<'r>> {
+    arguments.take(0).into_items().into_iter().filter(|value| !value.is_empty()).collect()
+}

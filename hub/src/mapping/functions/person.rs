@@ -1,0 +1,182 @@
+//! Functions of people: HumanName, Address, ContactPoint.
+
+use std::borrow::Cow;
+
+use super::text::{fold_digits, trimmed};
+use super::{Arguments, Example, Function, Kind, Takes, one};
+use crate::mapping::error::Fault;
+use crate::mapping::fields::DataType;
+use crate::mapping::value::{Field, Val};
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function {
+        name: "human_name",
+        parameters: &[one("value", Kind::Any)],
+        returns: Kind::Structure,
+        doc: "A FHIR HumanName from an XPN or XCN field. `text` is the name as people write it: prefix, given names, family name.",
+        example: Example {
+            given: "PID|||||السيد^محمد^أحمد^^^^L",
+            expression: "PID-5 | human_name",
+            gives: r#"{"use":"official","text":"محمد أحمد السيد","family":"السيد","given":["محمد","أحمد"]}"#,
+        },
+        may_fail: false,
+        takes: Takes::Each,
+        run: human_name,
+    },
+    Function {
+        name: "address",
+        parameters: &[one("value", Kind::Any)],
+        returns: Kind::Structure,
+        doc: "A FHIR Address from an XAD field.",
+        example: Example {
+            given: "PID|||||||||||12 شارع النيل^^الجيزة^21^12511^EGY^H",
+            expression: "PID-11 | address",
+            gives: r#"{"use":"home","line":["12 شارع النيل"],"city":"الجيزة","state":"21","postalCode":"12511","country":"EGY"}"#,
+        },
+        may_fail: false,
+        takes: Takes::Each,
+        run: address,
+    },
+    Function {
+        name: "telecom",
+        parameters: &[one("value", Kind::Any)],
+        returns: Kind::Structure,
+        doc: "A FHIR ContactPoint from an XTN field; the number is put together from its parts when it is not given whole.",
+        example: Example {
+            given: "PID|||||||||||||^PRN^CP^^20^10^12345678",
+            expression: "PID-13 | telecom",
+            gives: r#"{"system":"phone","value":"+20 10 12345678","use":"mobile"}"#,
+        },
+        may_fail: false,
+        takes: Takes::Each,
+        run: telecom,
+    },
+];
+
+/// The field of a structured value; anything else goes through as it is.
+fn field_or<'r>(arguments: &mut Arguments<'r>, text_element: &'static str) -> Result<Field<'r>, Val<'r>> {
+    match arguments.take(0) {
+        Val::Field(field) => Ok(field),
+        structure @ (Val::Object(_) | Val::Json(serde_json::Value::Object(_))) => Err(structure),
+        other => Err(other.text().map_or(Val::Absent, |text| Val::Object(vec![(text_element, Val::Text(text))]))),
+    }
+}
+
+fn human_name<'r>(arguments: &mut Arguments<'r>) -> Result<Val<'r>, Fault> {
+    let field = match field_or(arguments, "text") {
+        Ok(field) => field,
+        Err(value) => return Ok(value),
+    };
+    // XCN has the identifier first, and its name type in 10 instead of 7.
+    let (first, kind_place) = if field.datatype == DataType::Xcn { (2, 10) } else { (1, 7) };
+    let part = |offset: u16| field.component(offset.saturating_add(first)).map(trimmed);
+    let (family, given, middle, suffix, prefix) = (part(0), part(1), part(2), part(3), part(4));
+    let usage = match field.component(kind_place).as_deref() {
+        Some("L" | "R") => Some("official"),
+        Some("D") => Some("usual"),
+        Some("M") => Some("maiden"),
+        Some("N") => Some("nickname"),
+        Some("S" | "MSK") => Some("anonymous"),
+        Some("BAD") => Some("old"),
+        Some("TEMP" | "NAV") => Some("temp"),
+        Some(_) | None => None,
+    };
+    let spoken: Vec<&str> =
+        [&prefix, &given, &middle, &family, &suffix].into_iter().flatten().map(AsRef::as_ref).collect();
+    let mut elements = Vec::with_capacity(6);
+    if let Some(usage) = usage {
+        elements.push(("use", Val::from(usage)));
+    }
+    if !spoken.is_empty() {
+        elements.push(("text", Val::from(spoken.join(" "))));
+    }
+    if let Some(family) = family {
+        elements.push(("family", Val::Text(family)));
+    }
+    let given: Vec<Val<'r>> = [given, middle].into_iter().flatten().map(Val::Text).collect();
+    for (name, values) in [("given", given), ("prefix", one_or_none(prefix)), ("suffix", one_or_none(suffix))] {
+        if !values.is_empty() {
+            elements.push((name, Val::List(values)));
+        }
+    }
+    Ok(structure(elements))
+}
+
+fn address<'r>(arguments: &mut Arguments<'r>) -> Result<Val<'r>, Fault> {
+    let field = match field_or(arguments, "text") {
+        Ok(field) => field,
+        Err(value) => return Ok(value),
+    };
+    let part = |number: u16| field.component(number).map(trimmed);
+    let (usage, kind) = match part(7).as_deref() {
+        Some("H") => (Some("home"), None),
+        Some("B" | "O") => (Some("work"), None),
+        Some("C") => (Some("temp"), None),
+        Some("BA") => (Some("old"), None),
+        Some("BI") => (Some("billing"), None),
+        Some("M" | "SH") => (None, Some("postal")),
+        Some(_) | None => (None, None),
+    };
+    let mut elements = Vec::with_capacity(8);
+    elements.extend(usage.map(|usage| ("use", Val::from(usage))));
+    elements.extend(kind.map(|kind| ("type", Val::from(kind))));
+    let lines: Vec<Val<'r>> = [part(1), part(2)].into_iter().flatten().map(Val::Text).collect();
+    if !lines.is_empty() {
+        elements.push(("line", Val::List(lines)));
+    }
+    for (name, number) in [("city", 3), ("district", 9), ("state", 4), ("postalCode", 5), ("country", 6)] {
+        elements.extend(part(number).map(|text| (name, Val::Text(text))));
+    }
+    Ok(structure(elements))
+}
+
+fn telecom<'r>(arguments: &mut Arguments<'r>) -> Result<Val<'r>, Fault> {
+    let field = match field_or(arguments, "value") {
+        Ok(field) => field,
+        Err(value) => return Ok(value),
+    };
+    let part = |number: u16| field.component(number).map(|text| fold_digits(trimmed(text)));
+    let equipment = part(3);
+    let is_mail = matches!(equipment.as_deref(), Some("Internet" | "X.400")) || part(4).is_some();
+    let system = match equipment.as_deref() {
+        _ if is_mail => "email",
+        Some("FX") => "fax",
+        Some("BP") => "pager",
+        Some("MD" | "SAT" | "TDD" | "TTY") => "other",
+        Some(_) | None => "phone",
+    };
+    let usage = match (part(2).as_deref(), equipment.as_deref()) {
+        (_, Some("CP")) | (Some("PRS"), _) => Some("mobile"),
+        (Some("PRN" | "ORN" | "VHN"), _) => Some("home"),
+        (Some("WPN"), _) => Some("work"),
+        (Some(_) | None, _) => None,
+    };
+    let value =
+        if is_mail { part(4).or_else(|| part(1)) } else { part(12).or_else(|| number(&part)).or_else(|| part(1)) };
+    let Some(value) = value else { return Ok(Val::Absent) };
+    let mut elements = vec![("system", Val::from(system)), ("value", Val::Text(value))];
+    elements.extend(usage.map(|usage| ("use", Val::from(usage))));
+    Ok(Val::Object(elements))
+}
+
+/// `+country area local xextension`; nothing without a local number.
+fn number<'r>(part: &impl Fn(u16) -> Option<Cow<'r, str>>) -> Option<Cow<'r, str>> {
+    let local = part(7)?;
+    let country = part(5).map(|country| format!("+{} ", country.trim_start_matches('+')));
+    let area = part(6).map(|area| format!("{area} "));
+    let extension = part(8).map(|extension| format!(" x{extension}"));
+    Some(Cow::Owned(format!(
+        "{}{}{local}{}",
+        country.unwrap_or_default(),
+        area.unwrap_or_default(),
+        extension.unwrap_or_default()
+    )))
+}
+
+fn one_or_none(text: Option<Cow<'_, str>>) -> Vec<Val<'_>> {
+    text.map(Val::Text).into_iter().collect()
+}
+
+fn structure<'r>(elements: Vec<(&'r str, Val<'r>)>) -> Val<'r> {
+    if elements.is_empty() { Val::Absent } else { Val::Object(elements) }
+}

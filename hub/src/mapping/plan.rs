@@ -1,0 +1,264 @@
+//! A compiled mapping: everything that can be known before a message comes.
+//!
+//! In comes nothing: [`compile`](super::compile) fills these types and [`run`](super::run) walks them.
+//! Promised: immutable, shared between threads; paths are read, functions and tables resolved, targets
+//! laid out as the tree that is written.
+
+use std::sync::Arc;
+
+use adapters::hl7v2::Path;
+
+use super::error::Place;
+use super::expression::{Comparison, PathKind};
+use super::fields::DataType;
+use super::functions::Function;
+use super::json_path::JsonPath;
+use super::parse::DeclaredTest;
+use super::tables::Table;
+
+/// A compiled mapping.
+#[derive(Debug)]
+pub struct Mapping {
+    /// Its name, which routes use.
+    pub name: String,
+    /// Its version, which runs record.
+    pub version: u64,
+    /// What it reads.
+    pub from: SourceFormat,
+    /// What it writes.
+    pub to: TargetFormat,
+    /// Where it is declared.
+    pub place: Place,
+    pub(super) each: Option<(Each, Place)>,
+    pub(super) rules: Vec<Rule>,
+    pub(super) command: Option<usize>,
+    pub(super) layout: Layout,
+    pub(super) systems: Option<Arc<Table>>,
+    pub(super) units: Option<Arc<Table>>,
+    pub(super) tests: Vec<DeclaredTest>,
+}
+
+impl Mapping {
+    /// Whether its outputs carry a command.
+    pub fn names_command(&self) -> bool {
+        self.command.is_some()
+    }
+}
+
+/// What a mapping reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceFormat {
+    /// HL7 v2 messages of a type: `RDE^O11`.
+    Hl7v2(MessageType),
+    /// FHIR R4 resources of a type.
+    Fhir(String),
+    /// Events of the hub: CloudEvents 1.0 in JSON.
+    Event,
+}
+
+/// What a mapping writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TargetFormat {
+    /// A FHIR R4 resource of a type, as JSON.
+    Fhir(String),
+    /// An HL7 v2 message of a type.
+    Hl7v2(MessageType),
+}
+
+/// `RDE^O11`, and the structure that the standard gives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageType {
+    /// MSH-9.1.
+    pub code: String,
+    /// MSH-9.2.
+    pub trigger: String,
+    /// MSH-9.3, if the structure is known.
+    pub structure: Option<&'static str>,
+}
+
+impl SourceFormat {
+    pub(super) fn path_kind(&self) -> PathKind {
+        match self {
+            SourceFormat::Hl7v2(_) => PathKind::Hl7,
+            SourceFormat::Fhir(_) | SourceFormat::Event => PathKind::Json,
+        }
+    }
+}
+
+impl TargetFormat {
+    /// FHIR resource type, or HL7 v2 message type with `^`.
+    pub fn resource_type(&self) -> String {
+        match self {
+            TargetFormat::Fhir(resource) => resource.clone(),
+            TargetFormat::Hl7v2(message) => format!("{}^{}", message.code, message.trigger),
+        }
+    }
+}
+
+/// `target = 'expression'`, compiled.
+#[derive(Debug)]
+pub(super) struct Rule {
+    pub op: Op,
+    pub place: Place,
+    /// The target as errors show it, from the root.
+    pub target: String,
+    /// The first source path of the expression.
+    pub source: Option<String>,
+}
+
+/// Where the rules of a mapping write to.
+#[derive(Debug)]
+pub(super) enum Layout {
+    Json(Shape),
+    Hl7(Segments),
+}
+
+/// One place in a JSON target: written by a rule, by the places below it, or by both together.
+#[derive(Debug, Default)]
+pub(super) struct Shape {
+    pub rule: Option<usize>,
+    pub fields: Vec<(Key, Shape)>,
+    /// By index.
+    pub items: Vec<Shape>,
+    /// Items that blocks add.
+    pub blocks: Vec<Block<Shape>>,
+}
+
+impl Shape {
+    pub fn has_parts(&self) -> bool {
+        !self.fields.is_empty() || self.is_list()
+    }
+
+    pub fn is_list(&self) -> bool {
+        !self.items.is_empty() || !self.blocks.is_empty()
+    }
+}
+
+/// The name of an element, and how it is written.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub name: String,
+    /// `"name":`
+    pub json: String,
+}
+
+/// `[[for]]`, compiled.
+#[derive(Debug)]
+pub(super) struct Block<L> {
+    pub each: Each,
+    pub when: Option<Op>,
+    pub layout: L,
+    pub place: Place,
+    /// The target as errors show it.
+    pub target: String,
+}
+
+/// The segments that an HL7 v2 target has, in order.
+#[derive(Debug, Default)]
+pub(super) struct Segments {
+    pub segments: Vec<SegmentPlan>,
+    pub blocks: Vec<(Block<Segments>, Option<String>)>,
+}
+
+/// One segment of an HL7 v2 target.
+#[derive(Debug)]
+pub(super) struct SegmentPlan {
+    pub name: String,
+    /// Occurrence among those of its name that the same rules write, from 1.
+    pub occurrence: u32,
+    pub parts: Vec<PartPlan>,
+}
+
+/// Where in a segment a rule writes.
+#[derive(Debug)]
+pub(super) struct PartPlan {
+    pub place: adapters::hl7v2::edit::Place,
+    /// Whether the file chose the repetition; if not, a list fills the repetitions from the first.
+    pub is_one_repetition: bool,
+    pub rule: usize,
+}
+
+/// What a block, or a mapping, repeats over.
+#[derive(Debug)]
+pub(super) enum Each {
+    /// A group or segment of an HL7 v2 message.
+    Group(String),
+    /// The repetitions of a field.
+    Field { path: Path, datatype: DataType },
+    /// The items of a list in JSON.
+    Items(JsonPath),
+}
+
+/// An expression, compiled.
+#[derive(Debug)]
+pub(super) enum Op {
+    Text(String),
+    Number(String),
+    Boolean(bool),
+    Variable(Variable),
+    Field {
+        path: Path,
+        datatype: DataType,
+        all: bool,
+    },
+    /// A part of the repetition in hand: component, subcomponent.
+    Part {
+        component: u16,
+        subcomponent: u16,
+        datatype: DataType,
+    },
+    Json {
+        path: JsonPath,
+        all: bool,
+    },
+    Call(Call),
+    FirstOf(Vec<Op>),
+    Joined(Vec<Op>),
+    If {
+        condition: Box<Op>,
+        value: Box<Op>,
+        otherwise: Option<Box<Op>>,
+    },
+    Compare {
+        left: Box<Op>,
+        comparison: Comparison,
+        right: Box<Op>,
+    },
+    In {
+        value: Box<Op>,
+        among: Vec<Op>,
+    },
+    Exists(Box<Op>),
+    Not(Box<Op>),
+    And(Vec<Op>),
+    Or(Vec<Op>),
+}
+
+/// A function and what it is called with.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub function: &'static Function,
+    pub arguments: Vec<Op>,
+    pub table: Option<Arc<Table>>,
+}
+
+/// Something of the context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Variable {
+    MessageId,
+    Source,
+    ReceivedAt,
+}
+
+impl Variable {
+    pub const NAMES: [&'static str; 3] = ["message_id", "source", "received_at"];
+
+    pub fn of(name: &str) -> Option<Variable> {
+        match name {
+            "message_id" => Some(Variable::MessageId),
+            "source" => Some(Variable::Source),
+            "received_at" => Some(Variable::ReceivedAt),
+            _ => None,
+        }
+    }
+}

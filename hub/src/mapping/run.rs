@@ -1,0 +1,178 @@
+//! Mappings, run.
+//!
+//! In come a document and its context; out go outputs, or the first rule that failed. Promised: the same
+//! input gives the same bytes (H7); no clock, no chance, no I/O. Refused: documents of another format,
+//! and documents without the group that a mapping repeats over.
+
+use std::cell::RefCell;
+use std::sync::{Arc, LazyLock};
+
+use adapters::{Document, Format};
+use bytes::Bytes;
+
+use super::compile::{self, Compiler};
+use super::context::{Context, Output};
+use super::error::{Fault, MapError, Place};
+use super::evaluate::{Evaluator, Ground, Position};
+use super::expression::PathKind;
+use super::functions::Environment;
+use super::lineage::{Lineage, Recorder};
+use super::plan::{Layout, Mapping, Op, SourceFormat, TargetFormat};
+use super::segments::SegmentWriter;
+use super::tables::Tables;
+use super::write::JsonWriter;
+use crate::finding::{Findings, SourceText, Text, codes};
+
+/// The context of questions, which cannot read it.
+static NOBODY: LazyLock<Context> = LazyLock::new(Context::of_nobody);
+
+/// Most outputs of one message.
+const OUTPUTS_MAX: usize = 1_000;
+
+impl Mapping {
+    /// Maps a document.
+    pub fn run(&self, document: &Document, context: &Context) -> Result<Vec<Output>, MapError> {
+        self.run_watched(document, context, None)
+    }
+
+    /// Maps a document and tells where everything came from and what went nowhere.
+    pub fn explain(&self, document: &Document, context: &Context) -> Result<(Vec<Output>, Lineage), MapError> {
+        let recorder = RefCell::new(Recorder::default());
+        let outputs = self.run_watched(document, context, Some(&recorder))?;
+        Ok((outputs, recorder.into_inner().finish(document)))
+    }
+
+    fn run_watched(
+        &self,
+        document: &Document,
+        context: &Context,
+        recorder: Option<&RefCell<Recorder>>,
+    ) -> Result<Vec<Output>, MapError> {
+        let environment = Environment {
+            context,
+            message: match document {
+                Document::Hl7v2(document) => Some(document.message()),
+                Document::Json(_) => None,
+            },
+            systems: self.systems.as_deref(),
+            units: self.units.as_deref(),
+        };
+        let evaluator = Evaluator { ground: self.ground(document)?, environment: &environment, recorder };
+        let start = evaluator.start();
+        let positions = match &self.each {
+            None => vec![start],
+            Some((each, place)) => {
+                let positions = evaluator.positions(each, &start);
+                if positions.is_empty() {
+                    let reason = "the message has none of what the mapping repeats over";
+                    return Err(self.failure(codes::NOTHING_TO_MAP, place.clone(), "each", reason));
+                }
+                positions
+            }
+        };
+        if positions.len() > OUTPUTS_MAX {
+            return Err(Fault::TooLarge.at(self.place.clone(), "each", None));
+        }
+        positions.iter().enumerate().map(|(output, at)| self.output(&evaluator, output, at)).collect()
+    }
+
+    fn ground<'r>(&self, document: &'r Document) -> Result<Ground<'r>, MapError> {
+        match (&self.from, document) {
+            (SourceFormat::Hl7v2(_), Document::Hl7v2(document)) => Ok(Ground::Hl7(document.message())),
+            (SourceFormat::Fhir(_) | SourceFormat::Event, Document::Json(json)) => Ok(Ground::Json(json)),
+            (SourceFormat::Hl7v2(_), Document::Json(_))
+            | (SourceFormat::Fhir(_) | SourceFormat::Event, Document::Hl7v2(_)) => {
+                let reason = "the document is of another format than the mapping reads";
+                Err(self.failure(codes::WRONG_FORMAT, self.place.clone(), "from", reason))
+            }
+        }
+    }
+
+    fn output<'r>(&'r self, evaluator: &Evaluator<'r>, output: usize, at: &Position<'r>) -> Result<Output, MapError> {
+        let command = self.command(evaluator, output, at)?;
+        let (body, format) = match (&self.layout, &self.to) {
+            (Layout::Json(shape), TargetFormat::Fhir(resource)) => {
+                let writer = JsonWriter::new(evaluator, &self.rules, output);
+                (Bytes::from(writer.resource(resource, shape, at)?), Format::FhirJson)
+            }
+            (Layout::Hl7(segments), TargetFormat::Hl7v2(kind)) => {
+                let writer = SegmentWriter { evaluator, mapping: self, output };
+                (Bytes::from(writer.message(kind, segments, at)?), Format::Hl7v2)
+            }
+            (Layout::Json(_), TargetFormat::Hl7v2(_)) | (Layout::Hl7(_), TargetFormat::Fhir(_)) => {
+                let reason = "the mapping writes another format than it was compiled for";
+                return Err(self.failure(codes::WRONG_FORMAT, self.place.clone(), "to", reason));
+            }
+        };
+        Ok(Output { body, format, command, resource_type: self.to.resource_type() })
+    }
+
+    /// What the rule of `command` gives for this output.
+    fn command<'r>(
+        &'r self,
+        evaluator: &Evaluator<'r>,
+        output: usize,
+        at: &Position<'r>,
+    ) -> Result<Option<String>, MapError> {
+        let Some(rule) = self.command.and_then(|rule| self.rules.get(rule)) else { return Ok(None) };
+        let fail = |fault: Fault| fault.at(rule.place.clone(), &rule.target, rule.source.clone());
+        if let Some(recorder) = evaluator.recorder {
+            recorder.borrow_mut().begin_rule();
+        }
+        let value = evaluator.evaluate(&rule.op, at).map_err(fail)?;
+        let Some(command) = value.text() else { return Err(fail(Fault::Missing)) };
+        if let Some(recorder) = evaluator.recorder {
+            recorder.borrow_mut().end_rule(output, rule.target.clone(), rule.place.clone());
+        }
+        Ok(Some(command.into_owned()))
+    }
+
+    fn failure(&self, code: crate::finding::Code, rule: Place, path: &str, reason: &'static str) -> MapError {
+        MapError { code, rule, path: path.to_owned(), source: None, reason, table: None, held: None }
+    }
+}
+
+/// An expression that is asked of a document outside any mapping: a route's condition, a source's key.
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub(super) op: Op,
+}
+
+/// Compiles a question of documents of one kind. What is wrong with it is added to `findings`.
+pub(crate) fn compile_question(
+    text: &Text,
+    kind: PathKind,
+    source: &Arc<SourceText>,
+    tables: &Tables,
+    findings: &mut Findings,
+) -> Option<Question> {
+    let mut compiler = Compiler::new(source, tables);
+    let ground = compile::Ground { kind, structure: None, item: None, is_condition: true, message: "" };
+    let compiled = compiler.expression(text, ground);
+    findings.extend(compiler.findings);
+    compiled.map(|compiled| Question { op: compiled.op })
+}
+
+impl Question {
+    /// Whether it holds. An expression that may fail is not compiled into a question.
+    pub fn holds(&self, document: &Document) -> bool {
+        ask(&self.op, document, |value| value.holds())
+    }
+
+    /// All texts that it gives.
+    pub fn texts(&self, document: &Document) -> Vec<String> {
+        ask(&self.op, document, |value| {
+            value.into_items().into_iter().filter_map(|item| item.text()).map(|text| text.trim().to_owned()).collect()
+        })
+    }
+}
+
+fn ask<T: Default>(op: &Op, document: &Document, answer: impl FnOnce(super::value::Val<'_>) -> T) -> T {
+    let (ground, message) = match document {
+        Document::Hl7v2(document) => (Ground::Hl7(document.message()), Some(document.message())),
+        Document::Json(json) => (Ground::Json(json), None),
+    };
+    let environment = Environment { context: &NOBODY, message, systems: None, units: None };
+    let evaluator = Evaluator { ground, environment: &environment, recorder: None };
+    evaluator.evaluate(op, &evaluator.start()).map_or_else(|_| T::default(), answer)
+}
