@@ -45,7 +45,7 @@ bench: ## Messages a second end to end, and the delay of answers, on this machin
 
 prove: build peers ## The long runs: 200 rounds of kill -9, power cuts (root, loop devices), fuzzing
 	HUB_ROUNDS=$(PROVE_ROUNDS) $(CARGO) test --package hub-tests --test crash -- --nocapture
-	$(CARGO) run --package hub-tests --bin power-cut -- --rounds $(PROVE_CUTS)
+	HUB_BIN=target/debug/hub target/debug/power-cut --rounds $(PROVE_CUTS)
 	$(MAKE) fuzz
 
 fuzz: ## Every fuzz target for FUZZ_SECONDS (60) each, on the stable toolchain

@@ -46,30 +46,39 @@ fn main() -> Fallible<()> {
     let arguments = Arguments::parse();
     let message = corpus()?.join("bench/rde_o11.hl7");
     let bytes = one_message(&message)?;
-    let pure = Pure { parse_mb: parse_megabytes_per_second(&bytes)?, map_us: map_microseconds(&bytes)? };
+    let measured = Measured {
+        parse_mb: parse_megabytes_per_second(&bytes)?,
+        map_us: map_microseconds(&bytes)?,
+        hub: measure_hub(&message, Duration::from_secs(arguments.seconds))?,
+    };
+    print(&measured.rows())
+}
+
+/// Measures a hub from an empty data folder to a filled one.
+fn measure_hub(message: &Path, duration: Duration) -> Fallible<Process> {
     let folder = Folder::new("bench")?;
     let launch = Launch::new(folder.path().join("data"), routes());
+    let (hub, empty_start) = timed_start(&launch)?;
+    let idle_memory = hub.memory()?;
 
-    let (hub, first) = timed_start(&launch)?;
-    let idle = hub.memory()?;
-    let seconds = Duration::from_secs(arguments.seconds);
     let begun = Stopwatch::start();
-    let plan = Plan { connections: CONNECTIONS, duration: seconds, rate: None, first: 1 };
-    let fast = load::run(hub.mllp(SOURCE)?, &message, plan)?;
+    let plan = Plan { connections: CONNECTIONS, duration, rate: None, first: 1 };
+    let fast = load::run(hub.mllp(SOURCE)?, message, plan)?;
     hub.api().drained(DRAINED_WITHIN)?;
-    let end_to_end = load::per_second(fast.messages, begun.elapsed());
-    let plan = Plan { duration: seconds / 2, rate: Some(QUIET_PER_SECOND), first: FIRST_QUIET, ..plan };
-    let quiet = load::run(hub.mllp(SOURCE)?, &message, plan)?;
+    let applied_per_second = load::per_second(fast.messages, begun.elapsed());
+
+    let plan = Plan { duration: duration / 2, rate: Some(QUIET_PER_SECOND), first: FIRST_QUIET, ..plan };
+    let quiet = load::run(hub.mllp(SOURCE)?, message, plan)?;
     hub.api().drained(DRAINED_WITHIN)?;
-    let peak = hub.peak_memory()?;
-    hub.stop()?;
-    let (again, second) = timed_start(&launch)?;
-    again.stop()?;
     if fast.refused + quiet.refused > 0 {
         return Err(format!("{} messages were refused", fast.refused + quiet.refused).into());
     }
-    let starts = Starts { empty: first, filled: second };
-    print(&rows(&pure, &fast, end_to_end, &quiet, &starts, (idle, peak)))
+
+    let peak_memory = hub.peak_memory()?;
+    hub.stop()?;
+    let (again, filled_start) = timed_start(&launch)?;
+    again.stop()?;
+    Ok(Process { fast, applied_per_second, quiet, idle_memory, peak_memory, empty_start, filled_start })
 }
 
 fn routes() -> PathBuf {
@@ -131,42 +140,44 @@ fn calls_per_second(mut work: impl FnMut() -> Fallible<usize>) -> Fallible<f64> 
     Ok(f64::from(calls) / watch.elapsed().as_secs_f64())
 }
 
-/// What needs no hub.
-struct Pure {
+/// Everything that was measured.
+struct Measured {
     parse_mb: f64,
     map_us: f64,
+    hub: Process,
 }
 
-/// Times until a hub is ready.
-struct Starts {
-    empty: Duration,
-    filled: Duration,
+/// What was measured of the hub as a process.
+struct Process {
+    fast: Report,
+    applied_per_second: f64,
+    quiet: Report,
+    idle_memory: u64,
+    peak_memory: u64,
+    empty_start: Duration,
+    filled_start: Duration,
 }
 
-/// Names, values and units, in the order in which they are shown.
-fn rows(
-    pure: &Pure,
-    fast: &Report,
-    end_to_end: f64,
-    quiet: &Report,
-    starts: &Starts,
-    (idle, peak): (u64, u64),
-) -> Vec<(&'static str, f64, &'static str)> {
-    let megabytes = |bytes: u64| f64::from(u32::try_from(bytes / 1024).unwrap_or(u32::MAX)) / 1024.0;
-    vec![
-        ("parse", pure.parse_mb, "MB/s"),
-        ("map_40_rules", pure.map_us, "us"),
-        ("answered", fast.per_second(), "msg/s"),
-        ("applied_end_to_end", end_to_end, "msg/s"),
-        ("ack_p50_at_full_load", milliseconds(fast.p50), "ms"),
-        ("ack_p99_at_full_load", milliseconds(fast.p99), "ms"),
-        ("ack_p50_at_1000_a_second", milliseconds(quiet.p50), "ms"),
-        ("ack_p99_at_1000_a_second", milliseconds(quiet.p99), "ms"),
-        ("memory_idle", megabytes(idle), "MiB"),
-        ("memory_peak", megabytes(peak), "MiB"),
-        ("start_on_empty_data", milliseconds(starts.empty), "ms"),
-        ("start_on_filled_data", milliseconds(starts.filled), "ms"),
-    ]
+impl Measured {
+    /// Names, values and units, in the order in which they are shown.
+    fn rows(&self) -> Vec<(&'static str, f64, &'static str)> {
+        let megabytes = |bytes: u64| f64::from(u32::try_from(bytes / 1024).unwrap_or(u32::MAX)) / 1024.0;
+        let hub = &self.hub;
+        vec![
+            ("parse", self.parse_mb, "MB/s"),
+            ("map_40_rules", self.map_us, "us"),
+            ("answered", hub.fast.per_second(), "msg/s"),
+            ("applied_end_to_end", hub.applied_per_second, "msg/s"),
+            ("ack_p50_at_full_load", milliseconds(hub.fast.p50), "ms"),
+            ("ack_p99_at_full_load", milliseconds(hub.fast.p99), "ms"),
+            ("ack_p50_at_1000_a_second", milliseconds(hub.quiet.p50), "ms"),
+            ("ack_p99_at_1000_a_second", milliseconds(hub.quiet.p99), "ms"),
+            ("memory_idle", megabytes(hub.idle_memory), "MiB"),
+            ("memory_peak", megabytes(hub.peak_memory), "MiB"),
+            ("start_on_empty_data", milliseconds(hub.empty_start), "ms"),
+            ("start_on_filled_data", milliseconds(hub.filled_start), "ms"),
+        ]
+    }
 }
 
 fn print(rows: &[(&'static str, f64, &'static str)]) -> Fallible<()> {
