@@ -158,22 +158,6 @@ fn ten_thousand_fields_and_five_thousand_repetitions_are_read() -> Fallible<()> 
 }
 
 #[test]
-fn the_same_question_has_the_same_answer_and_the_same_control_id_with_another_body_is_a_new_message() -> Fallible<()> {
-    let hub = start("bad-repeat")?;
-    let first = ask(&hub, order(1)?.as_bytes())?;
-    let repeated = ask(&hub, order(1)?.replace("20261105093015+0200", "20261105093059+0200").as_bytes())?;
-    assert_eq!(repeated.text, first.text, "a repeat differs in MSH-7 only");
-    assert_eq!(hub.api().messages("control_id=ORA7-0000001")?.len(), 1);
-    let other = ask(&hub, order(1)?.replace("OR7-0000001", "OR7-7777777").as_bytes())?;
-    assert_eq!(other.code, "AA");
-    assert_ne!(other.text, first.text);
-    hub.api().drained(APPLIED_WITHIN)?;
-    let found = hub.api().messages("control_id=ORA7-0000001")?;
-    assert_eq!(found.len(), 2, "{found:?}");
-    hub.stop()
-}
-
-#[test]
 fn a_cancel_that_came_before_its_order_ends_with_the_order_cancelled() -> Fallible<()> {
     let folder = Folder::new("bad-early")?;
     folder.copy_mappings()?;
