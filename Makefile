@@ -41,11 +41,11 @@ audit: ## Licences, sources, bans and advisories of all dependencies (installs c
 
 bench: ## Messages a second end to end, and the delay of answers, on this machine
 	$(CARGO) build --release --package hub --package hub-tests --bins
-	target/release/bench --seconds $(BENCH_SECONDS)
+	HUB_BIN=target/release/hub target/release/bench --seconds $(BENCH_SECONDS)
 
 prove: build peers ## The long runs: 200 rounds of kill -9, power cuts (root, loop devices), fuzzing
 	HUB_ROUNDS=$(PROVE_ROUNDS) $(CARGO) test --package hub-tests --test crash -- --nocapture
-	$(CARGO) run --package hub-tests --bin power-cut -- --rounds $(PROVE_CUTS)
+	HUB_BIN=target/debug/hub target/debug/power-cut --rounds $(PROVE_CUTS)
 	$(MAKE) fuzz
 
 fuzz: ## Every fuzz target for FUZZ_SECONDS (60) each, on the stable toolchain

@@ -266,8 +266,17 @@ impl Hub {
 
     /// Resident memory in bytes.
     pub fn memory(&self) -> Fallible<u64> {
+        self.memory_of("VmRSS:")
+    }
+
+    /// The most resident memory that it ever had, in bytes.
+    pub fn peak_memory(&self) -> Fallible<u64> {
+        self.memory_of("VmHWM:")
+    }
+
+    fn memory_of(&self, name: &str) -> Fallible<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or("the kernel does not say")?;
         let kib: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
         Ok(kib * 1024)
     }

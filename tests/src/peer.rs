@@ -99,6 +99,22 @@ impl Peer {
         self.lines(&arguments, files)?.iter().map(Answered::read).collect()
     }
 
+    /// Sends files over TLS from Python, trusting `authority`, with the certificate and key of `identity` if there is one.
+    pub fn send_by_tls(
+        to: SocketAddr,
+        authority: &Path,
+        identity: Option<(&Path, &Path)>,
+        files: &[PathBuf],
+    ) -> Fallible<Vec<Answered>> {
+        let (port, authority) = (to.port().to_string(), authority.to_string_lossy());
+        let mut arguments = vec!["send", "--port", &port, "--authority", &authority];
+        let identity = identity.map(|(certificate, key)| (certificate.to_string_lossy(), key.to_string_lossy()));
+        if let Some((certificate, key)) = &identity {
+            arguments.extend(["--certificate", certificate, "--key", key]);
+        }
+        Peer::Python.lines(&arguments, files)?.iter().map(Answered::read).collect()
+    }
+
     /// Has the peer's library assemble an RDE^O11.
     pub fn build(self, out: &Path, control_id: &str, order: &str) -> Fallible<()> {
         let out = out.to_string_lossy();

@@ -1,6 +1,7 @@
 """A foreign HL7 v2 peer: framing and reading by `hl7`, building and strict judging by `hl7apy`.
 
     peer.py send   --port P [--scenario S] [--answers N] FILE...   send files, print each answer as a line of JSON
+                   [--authority PEM [--certificate PEM --key PEM]] over TLS
     peer.py listen --dir D [--answer AA]                           take messages until stdin closes, store and answer them
     peer.py build  --out FILE --control-id ID --order NUMBER       write an RDE^O11 that hl7apy assembled
     peer.py judge  FILE...                                         parse and validate strictly, print a verdict a file
@@ -13,6 +14,7 @@ import argparse
 import asyncio
 import json
 import pathlib
+import ssl
 import sys
 
 import hl7
@@ -61,13 +63,25 @@ def segment_names(message):
     return [str(segment[0]) for segment in message]
 
 
+def tls(arguments):
+    """Python's own TLS, trusting one authority; with a certificate of ours if there is one."""
+    if arguments.authority is None:
+        return None
+    context = ssl.create_default_context(cafile=arguments.authority)
+    if arguments.certificate is not None:
+        context.load_cert_chain(arguments.certificate, arguments.key)
+    return context
+
+
 async def read_answer(reader):
     answer = await asyncio.wait_for(reader.readmessage(), ANSWER_SECONDS)
     say(**describe(answer))
 
 
 async def send(arguments):
-    reader, writer = await hl7.mllp.open_hl7_connection(HOST, arguments.port, encoding="utf-8", limit=FRAME_BYTES_MAX)
+    reader, writer = await hl7.mllp.open_hl7_connection(
+        HOST, arguments.port, encoding="utf-8", limit=FRAME_BYTES_MAX, ssl=tls(arguments)
+    )
     bodies = [unframed(path) for path in arguments.files]
     answers = len(bodies) if arguments.answers is None else arguments.answers
     if arguments.scenario in ("clean", "lf"):
@@ -177,6 +191,9 @@ def main():
     sender.add_argument("--port", type=int, required=True)
     sender.add_argument("--scenario", default="clean", choices=["clean", "lf", "split", "joined", "junk", "pipelined"])
     sender.add_argument("--answers", type=int)
+    sender.add_argument("--authority", type=pathlib.Path)
+    sender.add_argument("--certificate", type=pathlib.Path)
+    sender.add_argument("--key", type=pathlib.Path)
     sender.add_argument("files", type=pathlib.Path, nargs="+")
     listener = commands.add_parser("listen")
     listener.add_argument("--dir", type=pathlib.Path, required=True)
