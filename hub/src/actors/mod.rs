@@ -1,5 +1,6 @@
 //! Supervised actors: cells that survive a panic, and the policy that says when trouble goes up.
 
+pub mod adapter;
 pub mod cell;
 pub mod prescription;
 pub mod supervisor;

@@ -36,6 +36,8 @@ pub struct Record {
     pub created_at: Timestamp,
     /// Attempts before this one.
     pub attempts: u32,
+    /// How often its message was charged before.
+    pub charges: u32,
     /// It was under way when the process died: it goes alone, so that blame is certain.
     pub suspect: bool,
     /// The document.

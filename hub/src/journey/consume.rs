@@ -81,16 +81,23 @@ impl<D: Domain> Consumer<D> {
     async fn step(&self, batch: &mut Charged) -> Result<usize, StoreError> {
         let alone = batch.records.first().is_some_and(|record| record.suspect);
         let count = if alone { 1 } else { batch.records.iter().take_while(|record| !record.suspect).count() };
-        if let (true, Some(record)) = (alone, batch.records.first()) {
-            let charge = Charge { message: record.id.message, charges: 0, in_hand: true };
-            commit_surely(&self.hub, vec![UnitOfWork::of(vec![Row::Charge(charge)])]).await?;
-        }
         fail::fail_point!("consume.before_apply", |_| Ok(0));
         let now = self.hub.clock.now();
         let records: Arc<[Record]> = batch.records.iter().take(count).cloned().collect();
         let in_hand = InHand::default();
         let job = DomainBatch { records: Arc::clone(&records), now, in_hand: in_hand.clone() };
-        match self.actor.ask(job).await {
+        let asked = match records.first().filter(|_| alone) {
+            Some(suspect) => {
+                let _alone = self.hub.hands.write().await;
+                self.mark_in_hand(suspect).await?;
+                self.actor.ask(job).await
+            }
+            None => {
+                let _hands = self.hub.hands.read().await;
+                self.actor.ask(job).await
+            }
+        };
+        match asked {
             Ok(Ok(decisions)) => self.commit(batch, &records, decisions, alone).await,
             Ok(Err(error)) if error.is_passing() => {
                 tokio::time::sleep(PAUSE_AFTER_CONFLICT).await;
@@ -100,6 +107,11 @@ impl<D: Domain> Consumer<D> {
             Err(Fault::Stopped) => Err(StoreError::Closed),
             Err(Fault::Panicked(place)) => self.blame(batch, &records, in_hand.place(), &place).await,
         }
+    }
+
+    async fn mark_in_hand(&self, record: &Record) -> Result<(), StoreError> {
+        let charge = Charge { message: record.id.message, charges: record.charges, in_hand: true };
+        commit_surely(&self.hub, vec![UnitOfWork::of(vec![Row::Charge(charge)])]).await.map(|_| ())
     }
 
     /// Charges the record that panicked; its neighbours are decided again without it, or before it.
@@ -146,7 +158,7 @@ impl<D: Domain> Consumer<D> {
             records.iter().zip(decisions).map(|(record, decision)| unit_of(&live, record, decision, now)).collect();
         let mut units: Vec<UnitOfWork> = applied.iter().map(|one| one.unit.clone()).collect();
         if let (true, Some(unit), Some(record)) = (alone, units.first_mut(), records.first()) {
-            let charge = Charge { message: record.id.message, charges: 0, in_hand: false };
+            let charge = Charge { message: record.id.message, charges: record.charges, in_hand: false };
             unit.rows.push(Row::Charge(charge));
         }
         fail::fail_point!("mark.before_commit");
@@ -207,6 +219,7 @@ impl<D: Domain> Consumer<D> {
             format: event.format,
             body: event.body,
             next_run: 1,
+            only: None,
         };
         let accepted = Accepted { message: Arc::new(message), charges: 0, suspect: false, asker: None, room: None };
         if shard.send(accepted).await.is_err() {

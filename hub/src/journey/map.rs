@@ -78,7 +78,10 @@ pub fn map(live: &Live, keys: &Keys, message: &Journaled, now: Timestamp) -> Map
         received_at: message.received_at,
         hmac_key: keys.for_mappings(),
     };
-    let routes = live.configuration.matches(&message.source, &document);
+    let mut routes = live.configuration.matches(&message.source, &document);
+    if let Some(only) = &message.only {
+        routes.retain(|route| *route.id == *only.route);
+    }
     for (route, run_no) in routes.iter().zip(message.next_run..) {
         match route.run(&document, &context) {
             Ok(outputs) => mapped.add_run(live, message, route, (run_no, now), outputs),
@@ -164,7 +167,8 @@ impl Mapped {
                 kind: Arc::clone(&kind),
                 body: route.mapping().is_some().then(|| output.body.clone()),
             }));
-            for target in &route.to {
+            let wanted = |name: &str| message.only.as_ref().is_none_or(|only| *only.destination == *name);
+            for target in route.to.iter().filter(|target| wanted(target.name())) {
                 delivery_no += 1;
                 let id = DeliveryId { message: message.id, run_no, delivery_no };
                 self.rows.push(Row::Delivery(NewDelivery {

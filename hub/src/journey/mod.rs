@@ -11,7 +11,9 @@
 pub mod apply;
 pub mod blame;
 pub mod consume;
+pub mod dead_letter;
 pub mod deliver;
+pub mod journal;
 pub mod map;
 pub mod outbox;
 pub mod publish;
@@ -24,7 +26,7 @@ use adapters::Format;
 use adapters::clock::{Clock, Timestamp};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, RwLock, oneshot};
 
 use crate::keys::Keys;
 use crate::routes::{Configuration, Target};
@@ -43,6 +45,8 @@ pub struct Hub {
     pub live: ArcSwap<Live>,
     /// What is counted.
     pub metrics: Metrics,
+    /// Work on messages holds it for reading; a suspect holds it for writing, so that it is alone in hand.
+    pub hands: RwLock<()>,
 }
 
 /// A configuration with its number in the store.
@@ -79,6 +83,17 @@ pub struct Journaled {
     pub body: Bytes,
     /// The number of its next run: 1, or more when it is replayed.
     pub next_run: u32,
+    /// A replay goes this way only.
+    pub only: Option<Only>,
+}
+
+/// The one way that a replayed delivery goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Only {
+    /// The route.
+    pub route: Arc<str>,
+    /// The destination or channel.
+    pub destination: Arc<str>,
 }
 
 /// A message that is in the journal and not routed yet.

@@ -67,6 +67,7 @@ fn record_of(launch: Launch) -> Record {
         route: launch.route,
         created_at: launch.created_at,
         attempts: 0,
+        charges: 0,
         suspect: launch.suspect,
         body: launch.body,
     }

@@ -177,6 +177,7 @@ pub async fn record_again(hub: &Hub, delivery: &OpenDelivery, suspect: bool) -> 
             route: Arc::clone(&delivery.route),
             created_at: delivery.created_at,
             attempts: delivery.attempts,
+            charges: delivery.charges,
             suspect,
             body: output.body,
         }),

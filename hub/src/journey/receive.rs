@@ -186,6 +186,7 @@ impl Receiver {
             format: new.format,
             body: new.body,
             next_run: 1,
+            only: None,
         };
         let Room { shard, memory } = room;
         shard.send(Accepted { message: Arc::new(message), charges: 0, suspect: false, asker, room: Some(memory) });

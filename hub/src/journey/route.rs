@@ -114,11 +114,15 @@ impl Shard {
             let alone = rest.first().is_some_and(|first| first.suspect);
             let count = if alone { 1 } else { rest.iter().take_while(|message| !message.suspect).count() };
             let later = rest.split_off(count);
-            if alone {
-                self.mark_in_hand(&rest, true).await?;
-            }
             let live = self.hub.live.load_full();
-            let mapped = self.map_all(&live, &mut rest).await?;
+            let mapped = if alone {
+                let _alone = self.hub.hands.write().await;
+                self.mark_in_hand(&rest, true).await?;
+                self.map_all(&live, &mut rest).await?
+            } else {
+                let _hands = self.hub.hands.read().await;
+                self.map_all(&live, &mut rest).await?
+            };
             self.commit(rest, mapped, alone).await?;
             rest = later;
         }

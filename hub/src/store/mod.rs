@@ -56,8 +56,6 @@ pub enum Row {
     Attempt(NewAttempt),
     /// Blame.
     Charge(Charge),
-    /// The application's answer to a message that asked for one.
-    Answer(MessageId, Bytes),
     /// A single fact of this store.
     Fact(&'static str, String),
 }
@@ -120,6 +118,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Accepted messages that no run has taken yet, in order, with their charges: what recovery re-feeds.
     async fn unrouted(&self, limit: usize) -> Result<Vec<(StoredMessage, u32)>, StoreError>;
+
+    /// Messages that were marked as alone in hand: after a crash, one of them is to blame.
+    async fn in_hand(&self) -> Result<Vec<Charge>, StoreError>;
 
     /// Open deliveries to `destination`, oldest message first.
     async fn open_deliveries(&self, destination: &str, limit: usize) -> Result<Vec<OpenDelivery>, StoreError>;

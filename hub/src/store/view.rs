@@ -76,6 +76,8 @@ pub struct OpenDelivery {
     pub route: Arc<str>,
     /// The source of its message.
     pub source: Arc<str>,
+    /// How often its message was charged.
+    pub charges: u32,
 }
 
 /// Where a message as a whole stands: the worst of its parts decides.

@@ -236,5 +236,6 @@ fn doubtful(destination: &Arc<str>, item: &Item) -> OpenDelivery {
         next_at: None,
         route: Arc::clone(&item.route),
         source: "".into(),
+        charges: 0,
     }
 }

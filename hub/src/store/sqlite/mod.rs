@@ -26,8 +26,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use self::read::Reader;
 use self::writer::{Job, QUEUE_MAX, Writer, classify};
 use super::{
-    AggregateKey, DeadLetter, DeliveryId, Journey, MessageFilter, MessageId, OpenDelivery, Outcome, Page, Store,
-    StoreError, StoredAggregate, StoredMessage, StoredOutput, UnitOfWork,
+    AggregateKey, Charge, DeadLetter, DeliveryId, Journey, MessageFilter, MessageId, OpenDelivery, Outcome, Page,
+    Store, StoreError, StoredAggregate, StoredMessage, StoredOutput, UnitOfWork,
 };
 
 /// Connections for reading.
@@ -204,6 +204,10 @@ impl Store for SqliteStore {
 
     async fn unrouted(&self, limit: usize) -> Result<Vec<(StoredMessage, u32)>, StoreError> {
         self.reader.unrouted(limit).await
+    }
+
+    async fn in_hand(&self) -> Result<Vec<Charge>, StoreError> {
+        self.reader.in_hand().await
     }
 
     async fn open_deliveries(&self, destination: &str, limit: usize) -> Result<Vec<OpenDelivery>, StoreError> {

@@ -26,9 +26,14 @@ macro_rules! line_columns {
         concat!(
             message_columns!(),
             ", length(m.body) AS size, \
-             (SELECT group_concat(r.state) FROM run r WHERE r.message_id = m.id) AS runs, \
+             (SELECT group_concat(r.state) FROM run r WHERE r.message_id = m.id AND NOT EXISTS \
+             (SELECT 1 FROM run n WHERE n.message_id = m.id AND n.run_no > r.run_no AND (n.route IS r.route \
+             OR r.route IS NULL))) AS runs, \
              (SELECT group_concat(DISTINCT r.route) FROM run r WHERE r.message_id = m.id) AS routes, \
-             (SELECT group_concat(d.state) FROM delivery d WHERE d.message_id = m.id) AS deliveries, \
+             (SELECT group_concat(d.state) FROM delivery d JOIN run r ON r.message_id = d.message_id \
+             AND r.run_no = d.run_no WHERE d.message_id = m.id AND NOT EXISTS (SELECT 1 FROM run n \
+             JOIN delivery x ON x.message_id = n.message_id AND x.run_no = n.run_no WHERE n.message_id = m.id \
+             AND n.run_no > r.run_no AND n.route IS r.route AND x.destination = d.destination)) AS deliveries, \
              coalesce((SELECT r.code || ' ' || r.reason FROM run r WHERE r.message_id = m.id AND r.code IS NOT NULL), \
              (SELECT d.code || ' ' || d.reason FROM delivery d WHERE d.message_id = m.id AND d.code IS NOT NULL)) \
              AS trouble"
@@ -110,8 +115,8 @@ impl Reader {
         let Some(row) = row else { return Ok(None) };
         let found = message(&row, true)?;
         let runs = self.runs(id).await?;
-        let run_states: Vec<_> = runs.iter().map(|run| run.state).collect();
-        let deliveries: Vec<_> = runs.iter().flat_map(|run| &run.deliveries).map(|delivery| delivery.state).collect();
+        let run_states: Vec<_> = runs.iter().filter(|run| !is_superseded(run, &runs)).map(|run| run.state).collect();
+        let deliveries = standing_deliveries(&runs);
         Ok(Some(Journey {
             state: MessageState::of(found.refusal.is_some(), &run_states, &deliveries),
             message: found,
@@ -201,9 +206,14 @@ impl Reader {
             "SELECT d.message_id, d.run_no, d.delivery_no, m.source, m.control_id, r.route, d.destination, \
              d.ended_at AS at, d.attempts, d.code, d.reason FROM delivery d JOIN message m ON m.id = d.message_id \
              JOIN run r ON r.message_id = d.message_id AND r.run_no = d.run_no WHERE d.state = 13 \
+             AND NOT EXISTS (SELECT 1 FROM run n JOIN delivery x ON x.message_id = n.message_id \
+             AND x.run_no = n.run_no WHERE n.message_id = r.message_id AND n.run_no > r.run_no \
+             AND n.route IS r.route AND x.destination = d.destination) \
              UNION ALL SELECT r.message_id, r.run_no, NULL, m.source, m.control_id, r.route, NULL, r.started_at, \
              coalesce(c.charges, 0), r.code, r.reason FROM run r JOIN message m ON m.id = r.message_id \
-             LEFT JOIN charge c ON c.message_id = r.message_id WHERE r.state = 4 ORDER BY 1 DESC LIMIT ?1",
+             LEFT JOIN charge c ON c.message_id = r.message_id WHERE r.state = 4 \
+             AND NOT EXISTS (SELECT 1 FROM run n WHERE n.message_id = r.message_id AND n.run_no > r.run_no) \
+             ORDER BY 1 DESC LIMIT ?1",
         )
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .fetch_all(&self.pool)
@@ -211,6 +221,21 @@ impl Reader {
         .map_err(reading)?;
         rows.iter().map(dead_letter).collect()
     }
+}
+
+/// A replay takes the place of the run before it.
+fn is_superseded(run: &JourneyRun, all: &[JourneyRun]) -> bool {
+    all.iter().any(|other| other.run_no > run.run_no && (run.route.is_none() || other.route == run.route))
+}
+
+/// The states of deliveries that no replay has taken the place of.
+fn standing_deliveries(runs: &[JourneyRun]) -> Vec<DeliveryState> {
+    let again = |run: &JourneyRun, delivery: &JourneyDelivery| {
+        let later = runs.iter().filter(|other| other.run_no > run.run_no && other.route == run.route);
+        later.flat_map(|other| &other.deliveries).any(|other| other.destination == delivery.destination)
+    };
+    let all = runs.iter().flat_map(|run| run.deliveries.iter().map(move |delivery| (run, delivery)));
+    all.filter(|(run, delivery)| !again(run, delivery)).map(|(_, delivery)| delivery.state).collect()
 }
 
 fn states<T>(row: &SqliteRow, column: &str, from: fn(i64) -> Option<T>) -> Result<Vec<T>, StoreError> {

@@ -9,8 +9,8 @@ use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{Row as _, query};
 
 use crate::store::{
-    AggregateKey, Cause, DeliveryId, DeliveryState, Flags, Lane, MessageId, OpenDelivery, StoreError, StoredAggregate,
-    StoredMessage, StoredOutput, format_from,
+    AggregateKey, Cause, Charge, DeliveryId, DeliveryState, Flags, Lane, MessageId, OpenDelivery, StoreError,
+    StoredAggregate, StoredMessage, StoredOutput, format_from,
 };
 
 /// Reads from the journal.
@@ -137,7 +137,8 @@ impl Reader {
     pub(super) async fn open_deliveries(&self, to: &str, limit: usize) -> Result<Vec<OpenDelivery>, StoreError> {
         let rows = query(
             "SELECT d.message_id, d.run_no, d.delivery_no, d.destination, d.lane, d.state, d.attempts, d.created_at, \
-             d.next_at, coalesce(r.route, '') AS route, m.source FROM delivery d \
+             d.next_at, coalesce(r.route, '') AS route, m.source, \
+             coalesce((SELECT charges FROM charge c WHERE c.message_id = d.message_id), 0) AS charges FROM delivery d \
              JOIN run r ON r.message_id = d.message_id AND r.run_no = d.run_no JOIN message m ON m.id = d.message_id \
              WHERE d.destination = ?1 AND d.state < 10 ORDER BY d.message_id, d.run_no, d.delivery_no LIMIT ?2",
         )
@@ -216,6 +217,17 @@ impl Reader {
         rows.iter().map(|row| message(row, true)).collect()
     }
 
+    pub(super) async fn in_hand(&self) -> Result<Vec<Charge>, StoreError> {
+        let rows = query("SELECT message_id, charges FROM charge WHERE in_hand = 1 ORDER BY message_id")
+            .fetch_all(&self.pool)
+            .await
+            .map_err(reading)?;
+        let charge = |row| {
+            Ok(Charge { message: MessageId(get(row, "message_id")?), charges: number(row, "charges")?, in_hand: true })
+        };
+        rows.iter().map(charge).collect()
+    }
+
     pub(super) async fn fact(&self, name: &str) -> Result<Option<String>, StoreError> {
         let row = query("SELECT value FROM fact WHERE name = ?1")
             .bind(name)
@@ -243,6 +255,7 @@ fn open_delivery(row: &SqliteRow) -> Result<OpenDelivery, StoreError> {
         next_at: time_or_none(row, "next_at")?,
         route: text(row, "route")?,
         source: text(row, "source")?,
+        charges: number(row, "charges")?,
     })
 }
 

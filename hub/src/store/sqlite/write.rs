@@ -45,12 +45,6 @@ pub(super) fn write_row(
                 .execute(params![charge.message.0, charge.charges, charge.in_hand])?;
             Ok(Effect::Written)
         }
-        Row::Answer(id, answer) => {
-            connection
-                .prepare_cached("UPDATE message SET answer = ?2 WHERE id = ?1")?
-                .execute(params![id.0, answer.as_ref()])?;
-            Ok(Effect::Written)
-        }
         Row::Fact(name, value) => {
             connection
                 .prepare_cached("INSERT OR REPLACE INTO fact (name, value) VALUES (?1, ?2)")?

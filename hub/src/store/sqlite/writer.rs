@@ -248,13 +248,7 @@ const fn is_condition(row: &Row) -> bool {
     match row {
         Row::Inbox(_) | Row::Aggregate(_) | Row::AssignNumber(_) | Row::ChangeDelivery(_) => true,
         Row::Message(message) => message.repeat_since.is_some(),
-        Row::Run(_)
-        | Row::Output(_)
-        | Row::Delivery(_)
-        | Row::Attempt(_)
-        | Row::Charge(_)
-        | Row::Answer(..)
-        | Row::Fact(..) => false,
+        Row::Run(_) | Row::Output(_) | Row::Delivery(_) | Row::Attempt(_) | Row::Charge(_) | Row::Fact(..) => false,
     }
 }
 

@@ -1,0 +1,113 @@
+//! Dead letters: what will not be tried again unless someone says so.
+//!
+//! In comes the name of a message, or of one dead delivery; out goes a new run under the configuration of
+//! now (H7). A replayed delivery goes through its own route to its own destination only, so that far
+//! systems which took their part before do not get it twice.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::consume::shard_of;
+use super::{Accepted, Answered, Hub, Journaled, Only};
+use crate::store::{Cause, DeliveryId, DeliveryState, Journey, MessageId, RunState, StoreError};
+
+/// Runs of one message at most: a replay that repeats itself must end somewhere.
+const RUNS_MAX: u32 = 1000;
+
+/// Why something cannot be replayed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// There is no such message or delivery.
+    #[error("HUB0404 there is no such message or delivery")]
+    Unknown,
+    /// It was answered negatively when it came: its sender has it.
+    #[error("HUB0405 it was refused when it came; its sender has to send it again")]
+    Refused,
+    /// It is still on its way.
+    #[error("HUB0406 it is still on its way")]
+    NotEnded,
+    /// It is not dead.
+    #[error("HUB0407 it is not a dead letter")]
+    NotDead,
+    /// It was replayed too often.
+    #[error("HUB0408 it has {RUNS_MAX} runs already")]
+    TooOften,
+    /// The new run was refused.
+    #[error("HUB0409 the new run was refused: {} {}", .0.code, .0.reason)]
+    RunRefused(Cause),
+    /// The hub is going down.
+    #[error("HUB0410 the hub is going down")]
+    Stopping,
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Replays through the shards.
+#[derive(Clone)]
+pub struct Replayer {
+    /// What every stage holds.
+    pub hub: Arc<Hub>,
+    /// A sender a shard.
+    pub shards: Vec<mpsc::Sender<Accepted>>,
+}
+
+impl Replayer {
+    /// A new run of every route that takes the message now.
+    pub async fn message(&self, id: MessageId) -> Result<(), ReplayError> {
+        let journey = self.hub.store.journey(id).await?.ok_or(ReplayError::Unknown)?;
+        let ended = journey.runs.iter().flat_map(|run| &run.deliveries).all(|delivery| delivery.state.is_end());
+        if journey.runs.is_empty() || !ended {
+            return Err(if journey.message.refusal.is_some() { ReplayError::Refused } else { ReplayError::NotEnded });
+        }
+        self.run_again(journey, None).await
+    }
+
+    /// A new run of a dead delivery's route, to that destination only.
+    pub async fn delivery(&self, id: DeliveryId) -> Result<(), ReplayError> {
+        let journey = self.hub.store.journey(id.message).await?.ok_or(ReplayError::Unknown)?;
+        let run = journey.runs.iter().find(|run| run.run_no == id.run_no).ok_or(ReplayError::Unknown)?;
+        let delivery = run.deliveries.iter().find(|delivery| delivery.id == id).ok_or(ReplayError::Unknown)?;
+        let later = journey.runs.iter().filter(|other| other.run_no > run.run_no && other.route == run.route);
+        let newer = later.flat_map(|other| &other.deliveries).any(|other| other.destination == delivery.destination);
+        if newer || !matches!(delivery.state, DeliveryState::DeadLettered | DeliveryState::Refused) {
+            return Err(ReplayError::NotDead);
+        }
+        let route = run.route.clone().ok_or(ReplayError::NotDead)?;
+        let only = Only { route, destination: Arc::clone(&delivery.destination) };
+        self.run_again(journey, Some(only)).await
+    }
+
+    /// A new run of a message whose run itself is dead.
+    pub async fn poisoned(&self, id: MessageId) -> Result<(), ReplayError> {
+        let journey = self.hub.store.journey(id).await?.ok_or(ReplayError::Unknown)?;
+        if !journey.runs.iter().any(|run| run.state == RunState::DeadLettered) {
+            return Err(ReplayError::NotDead);
+        }
+        self.run_again(journey, None).await
+    }
+
+    async fn run_again(&self, journey: Journey, only: Option<Only>) -> Result<(), ReplayError> {
+        let last = journey.runs.iter().map(|run| run.run_no).max().unwrap_or(0);
+        if last >= RUNS_MAX {
+            return Err(ReplayError::TooOften);
+        }
+        let shard = shard_of(journey.message.lane, journey.message.id, self.shards.len());
+        let shard = self.shards.get(shard).ok_or(ReplayError::Stopping)?;
+        let (asker, answered) = oneshot::channel();
+        let message = Journaled { next_run: last + 1, only, ..Journaled::from_stored(journey.message) };
+        self.hub.metrics.in_flight.inc();
+        let accepted =
+            Accepted { message: Arc::new(message), charges: 0, suspect: false, asker: Some(asker), room: None };
+        if shard.send(accepted).await.is_err() {
+            self.hub.metrics.in_flight.dec();
+            return Err(ReplayError::Stopping);
+        }
+        match answered.await {
+            Ok(Answered::Taken) => Ok(()),
+            Ok(Answered::Refused(cause)) => Err(ReplayError::RunRefused(cause)),
+            Err(_) => Err(ReplayError::Stopping),
+        }
+    }
+}

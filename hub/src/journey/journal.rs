@@ -1,0 +1,166 @@
+//! Journal: what was accepted and has not come to an end goes on, after every start.
+//!
+//! In comes the store as the last process left it; out go its unfinished messages and records, fed again
+//! in their order before any source listens (H1, H2, H5). After a crash they go one at a time, marked as
+//! in hand, so that a message which takes the process down is charged, and only that one (H8).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::blame::{CHARGES_MAX, deadly};
+use super::consume::shard_of;
+use super::publish::{Aside, record_again};
+use super::route::commit_surely;
+use super::{Accepted, Hub, Journaled};
+use crate::broker::Record;
+use crate::routes::Channel;
+use crate::store::{Charge, DeliveryChange, DeliveryState, OpenDelivery, Row, StoreError, StoredMessage, UnitOfWork};
+
+/// Unfinished messages or records that are read at once. More than can be under way at a time.
+const READ_MAX: usize = 100_000;
+/// How often it is looked whether the unfinished have gone through.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+/// How often the log says that recovery goes on.
+const TELL_EVERY: Duration = Duration::from_secs(5);
+/// The fact that says how the last process ended.
+const CLEAN: &str = "clean_stop";
+
+/// Where the unfinished go.
+pub struct Recovery {
+    /// What every stage holds.
+    pub hub: Arc<Hub>,
+    /// A sender a shard.
+    pub shards: Vec<mpsc::Sender<Accepted>>,
+    /// The publisher.
+    pub records: mpsc::Sender<Record>,
+    /// What stands aside.
+    pub aside: Aside,
+}
+
+/// What was found at the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Messages that no route had seen.
+    pub messages: usize,
+    /// Records that were not applied.
+    pub records: usize,
+    /// The last process ended in order.
+    pub clean: bool,
+}
+
+/// Whether the last process ended in order. From now on, and until [`mark_clean`], this one has not.
+pub async fn begin(hub: &Hub) -> Result<bool, StoreError> {
+    let fact = hub.store.fact(CLEAN).await?;
+    let clean = fact.as_deref().is_none_or(|value| value == "yes");
+    commit_surely(hub, vec![UnitOfWork::of(vec![Row::Fact(CLEAN, "no".to_owned())])]).await?;
+    Ok(clean)
+}
+
+/// This process ends in order.
+pub async fn mark_clean(hub: &Hub) -> Result<(), StoreError> {
+    commit_surely(hub, vec![UnitOfWork::of(vec![Row::Fact(CLEAN, "yes".to_owned())])]).await.map(|_| ())
+}
+
+impl Recovery {
+    /// Feeds everything unfinished, and returns when it has gone through.
+    pub async fn run(&self, clean: bool) -> Result<Found, StoreError> {
+        let charged = self.charge_those_in_hand().await?;
+        let mut records = 0;
+        for channel in Channel::ALL {
+            for delivery in self.hub.store.open_deliveries(channel.name(), READ_MAX).await? {
+                records += 1;
+                self.feed_record(&delivery, &charged, clean).await?;
+            }
+        }
+        let unrouted = self.hub.store.unrouted(READ_MAX).await?;
+        let messages = unrouted.len();
+        for (message, charges) in unrouted {
+            self.feed_message(message, charges, clean).await;
+        }
+        self.wait_until_through().await;
+        Ok(Found { messages, records, clean })
+    }
+
+    /// What was alone in hand when the process died is charged with it.
+    async fn charge_those_in_hand(&self) -> Result<Vec<Charge>, StoreError> {
+        let mut charged = Vec::new();
+        for charge in self.hub.store.in_hand().await? {
+            let charge = Charge { charges: charge.charges.saturating_add(1), in_hand: false, ..charge };
+            tracing::warn!(message = %charge.message, charges = charge.charges, "was alone in hand when the hub died");
+            commit_surely(&self.hub, vec![UnitOfWork::of(vec![Row::Charge(charge)])]).await?;
+            charged.push(charge);
+        }
+        Ok(charged)
+    }
+
+    async fn feed_record(&self, delivery: &OpenDelivery, charged: &[Charge], clean: bool) -> Result<(), StoreError> {
+        let message = delivery.id.message;
+        if charged.iter().any(|charge| charge.message == message && charge.charges >= CHARGES_MAX) {
+            return self.bury(delivery).await;
+        }
+        if delivery.state == DeliveryState::Waiting {
+            self.aside.remember();
+            return Ok(());
+        }
+        if let Some(record) = record_again(&self.hub, delivery, !clean).await {
+            self.hub.metrics.in_flight.inc();
+            if self.records.send(record).await.is_err() {
+                self.hub.metrics.in_flight.dec();
+            }
+        }
+        Ok(())
+    }
+
+    async fn bury(&self, delivery: &OpenDelivery) -> Result<(), StoreError> {
+        let change = DeliveryChange {
+            id: delivery.id,
+            state: DeliveryState::DeadLettered,
+            attempts: delivery.attempts.saturating_add(1),
+            next_at: None,
+            at: self.hub.clock.now(),
+            cause: Some(deadly("apply")),
+        };
+        commit_surely(&self.hub, vec![UnitOfWork::of(vec![Row::ChangeDelivery(change)])]).await.map(|_| ())
+    }
+
+    async fn feed_message(&self, stored: StoredMessage, charges: u32, clean: bool) {
+        let shard = shard_of(stored.lane, stored.id, self.shards.len());
+        let Some(shard) = self.shards.get(shard) else { return };
+        self.hub.metrics.in_flight.inc();
+        let message = Arc::new(Journaled::from_stored(stored));
+        let accepted = Accepted { message, charges, suspect: !clean, asker: None, room: None };
+        if shard.send(accepted).await.is_err() {
+            self.hub.metrics.in_flight.dec();
+        }
+    }
+
+    async fn wait_until_through(&self) {
+        let mut told = tokio::time::Instant::now();
+        while self.hub.metrics.in_flight.get() > 0 && self.hub.store.health().is_ok() {
+            if told.elapsed() > TELL_EVERY {
+                told = tokio::time::Instant::now();
+                tracing::info!(left = self.hub.metrics.in_flight.get(), "recovery goes on");
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+impl Journaled {
+    /// A message as it was read back, for its first run.
+    pub fn from_stored(stored: StoredMessage) -> Journaled {
+        Journaled {
+            id: stored.id,
+            received_at: stored.received_at,
+            source: stored.source,
+            control_id: stored.control_id,
+            lane: stored.lane,
+            format: stored.format,
+            body: stored.body,
+            next_run: 1,
+            only: None,
+        }
+    }
+}
