@@ -70,7 +70,7 @@ pub trait Broker: Send + Sync + 'static {
 
 /// One partition of a channel, in the hands of one consumer.
 #[async_trait]
-pub trait Consumption: Send {
+pub trait Consumption: Send + Sync {
     /// The next records, at least one, at most `max`; none when the broker has stopped.
     /// What was handed out and not acknowledged is not handed out again before [`redeliver`](Self::redeliver).
     async fn next(&mut self, max: usize) -> Option<Vec<Record>>;

@@ -66,6 +66,7 @@ pub struct Courier {
     offers: mpsc::Sender<Launch>,
     behind: Arc<AtomicBool>,
     stop: Arc<watch::Sender<bool>>,
+    ended: watch::Receiver<bool>,
 }
 
 impl Courier {
@@ -76,15 +77,19 @@ impl Courier {
         }
     }
 
-    /// Asks the courier to look at the store again: a dead letter was brought back.
-    pub fn look_again(&self) {
-        self.behind.store(true, Ordering::Release);
-        self.stop.send_replace(false);
-    }
-
     /// Lets the attempts under way finish, and begins no other.
     pub fn stop(&self) {
         self.stop.send_replace(true);
+    }
+
+    /// Waits until it has ended.
+    pub async fn ended(&self) {
+        let _ = self.ended.clone().wait_for(|ended| *ended).await;
+    }
+
+    /// Whether both are holds on one courier.
+    pub fn is_same(&self, other: &Courier) -> bool {
+        Arc::ptr_eq(&self.behind, &other.behind)
     }
 }
 
@@ -100,6 +105,8 @@ pub struct Plan {
     pub limiter: Option<Arc<Limiter>>,
     /// The process died before: what is at the head of its lane may have been under way.
     pub in_doubt: bool,
+    /// The courier whose place it takes: it ends first, so that nothing goes twice at a time.
+    pub after: Option<Courier>,
 }
 
 /// Makes a courier and the future that is its work.
@@ -107,10 +114,11 @@ pub fn courier(plan: Plan) -> (Courier, impl Future<Output = ()> + Send) {
     let (offers, offered) = mpsc::channel(OFFERS_MAX);
     let behind = Arc::new(AtomicBool::new(true));
     let (stop, stopped) = watch::channel(false);
-    let handle = Courier { offers, behind: Arc::clone(&behind), stop: Arc::new(stop) };
+    let (end, ended) = watch::channel(false);
+    let handle = Courier { offers, behind: Arc::clone(&behind), stop: Arc::new(stop), ended };
     let free = (0..plan.cells.len()).collect();
     let round = Round { plan, offered, behind, stopped, lanes: Lanes::default(), free };
-    (handle, round.run())
+    (handle, round.run().map(move |()| drop(end.send_replace(true))))
 }
 
 struct Round {
@@ -124,6 +132,10 @@ struct Round {
 
 impl Round {
     async fn run(mut self) {
+        if let Some(before) = self.plan.after.take() {
+            before.stop();
+            before.ended().await;
+        }
         let mut under_way = FuturesUnordered::new();
         loop {
             let stopping = *self.stopped.borrow();

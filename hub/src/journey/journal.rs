@@ -88,7 +88,7 @@ impl Recovery {
         let mut charged = Vec::new();
         for charge in self.hub.store.in_hand().await? {
             let charge = Charge { charges: charge.charges.saturating_add(1), in_hand: false, ..charge };
-            tracing::warn!(message = %charge.message, charges = charge.charges, "was alone in hand when the hub died");
+            tracing::warn!(id = %charge.message, charges = charge.charges, "was alone in hand when the hub died");
             commit_surely(&self.hub, vec![UnitOfWork::of(vec![Row::Charge(charge)])]).await?;
             charged.push(charge);
         }

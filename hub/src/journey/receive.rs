@@ -153,7 +153,7 @@ impl Receiver {
             }
             Some(Outcome::Repeat { of, answer: stored }) => {
                 self.count("repeated");
-                tracing::info!(source = %self.source, message = %of, "a repeat gets the stored answer");
+                tracing::info!(source = %self.source, id = %of, "a repeat gets the stored answer");
                 Ok(self.repeat(candidate, of, stored))
             }
             Some(Outcome::Failed(error)) => Err(Objection::store(&error)),

@@ -148,7 +148,7 @@ impl Shard {
                     let guilty = in_hand.place();
                     let Some(accepted) = rest.get_mut(guilty) else { continue };
                     accepted.charges += 1;
-                    tracing::warn!(message = %accepted.message.id, charges = accepted.charges, %place, "panicked");
+                    tracing::warn!(id = %accepted.message.id, charges = accepted.charges, %place, "panicked");
                     self.charge(accepted, false).await?;
                     if accepted.charges >= CHARGES_MAX {
                         let cause = blame::poisoned("route and map", &place);
@@ -191,7 +191,7 @@ impl Shard {
         for ((accepted, one), outcome) in batch.into_iter().zip(mapped).zip(outcomes) {
             self.hub.metrics.in_flight.dec();
             if let Outcome::Failed(error) = outcome {
-                tracing::error!(message = %accepted.message.id, %error, "not routed; the next start tries again");
+                tracing::error!(id = %accepted.message.id, %error, "not routed; the next start tries again");
                 continue;
             }
             for (route, state) in &one.runs {

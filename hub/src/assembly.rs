@@ -1,0 +1,466 @@
+//! The hub put together: what is started, in which order, what a reload changes, and how it ends.
+//!
+//! In comes a checked configuration; out goes a running hub. A reload builds everything new first, and
+//! changes nothing if any of it fails (H7); listeners and destinations that did not change are not
+//! touched. Draining stops the sources, takes through what was accepted, and closes the store.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Arbiter;
+use adapters::clock::{Clock, SystemClock};
+use arc_swap::ArcSwap;
+use tokio::sync::{Mutex, RwLock, Semaphore, mpsc, watch};
+
+use crate::actors::adapter::{BuildError, RunningSource, build_sink, mllp_settings, start_source};
+use crate::actors::cell;
+use crate::actors::prescription::PrescriptionActor;
+use crate::actors::{Escalation, Policy, Root};
+use crate::broker::embedded::Embedded;
+use crate::broker::{Broker, Record};
+use crate::finding::Findings;
+use crate::journey::consume::Consumer;
+use crate::journey::dead_letter::Replayer;
+use crate::journey::deliver::{self, Courier, Deliverer};
+use crate::journey::journal::{self, Found, Recovery};
+use crate::journey::outbox::Outbox;
+use crate::journey::publish::{self, Aside, Publisher};
+use crate::journey::receive::{Receiver, Reception};
+use crate::journey::route::{self, Router, Shard};
+use crate::journey::{Accepted, Hub, Live};
+use crate::keys::{KeyError, Keys};
+use crate::limit::{Limits, Rate};
+use crate::routes::{Channel, Configuration, DestinationSpec, Loaded};
+use crate::store::sqlite::{OpenError, SqliteStore};
+use crate::store::{Store, StoreError};
+use crate::telemetry::Metrics;
+
+/// Shards of the lanes: each maps on a thread of its own.
+const SHARDS: usize = 2;
+/// Partitions of a channel.
+const PARTITIONS: usize = 2;
+/// Jobs that wait for a cell at most.
+const MAILBOX: usize = 16;
+/// Memory for the bodies of messages that are not routed yet, in KiB.
+const MEMORY_KIB: usize = 64 * 1024;
+/// Escalations that wait for the root at most.
+const ESCALATIONS_MAX: usize = 16;
+/// How long draining may take.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(8);
+/// How often it is looked whether all has gone through.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// Why the hub did not start, or did not reload.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration has errors.
+    #[error("the configuration has errors")]
+    Configuration(Findings),
+    /// An adapter could not be built.
+    #[error(transparent)]
+    Adapter(#[from] BuildError),
+    /// The data folder.
+    #[error(transparent)]
+    Data(#[from] OpenError),
+    /// The key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A running hub.
+pub struct Assembly {
+    /// What every stage holds.
+    pub hub: Arc<Hub>,
+    /// What recovery found.
+    pub found: Found,
+    routes_file: PathBuf,
+    reception: Arc<Reception>,
+    outbox: Outbox,
+    sources: Mutex<HashMap<String, RunningSource>>,
+    limits: Mutex<Limits>,
+    replayer: Replayer,
+    root: Root,
+    closed: watch::Sender<bool>,
+    arbiters: Vec<Arbiter>,
+    /// One reload at a time.
+    reloading: Mutex<()>,
+}
+
+/// Starts a hub on `data` with the routes in `routes_file`; also gives the escalations of its parts.
+pub async fn start(
+    data: &Path,
+    routes_file: &Path,
+    loaded: Loaded,
+) -> Result<(Assembly, mpsc::Receiver<Escalation>), StartError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(data, Arc::clone(&clock)).await?);
+    let keys = Keys::of_folder(data)?;
+    let live = make_live(store.as_ref(), loaded.configuration).await?;
+    let hub = Arc::new(Hub {
+        store,
+        clock,
+        keys,
+        live: ArcSwap::from_pointee(live),
+        metrics: Metrics::default(),
+        hands: RwLock::new(()),
+    });
+    let (root, escalations) = mpsc::channel(ESCALATIONS_MAX);
+    let clean = journal::begin(&hub).await?;
+    let arbiters: Vec<Arbiter> = (0..SHARDS).map(|_| Arbiter::new()).collect();
+    let stages = start_stages(&hub, &root, &arbiters);
+    let limits = start_couriers(&hub, &stages.outbox, &root, !clean, &Limits::default())?;
+    let recovery = Recovery {
+        hub: Arc::clone(&hub),
+        shards: stages.shards.clone(),
+        records: stages.records.clone(),
+        aside: stages.aside.clone(),
+    };
+    let found = recovery.run(clean).await?;
+    let (closed, closing) = watch::channel(false);
+    let reception = Arc::new(Reception {
+        hub: Arc::clone(&hub),
+        shards: stages.shards.clone(),
+        memory: Arc::new(Semaphore::new(MEMORY_KIB)),
+        closed: closing,
+    });
+    let assembly = Assembly {
+        found,
+        routes_file: routes_file.to_owned(),
+        reception,
+        outbox: stages.outbox,
+        sources: Mutex::default(),
+        limits: Mutex::new(limits),
+        replayer: Replayer { hub: Arc::clone(&hub), shards: stages.shards },
+        root,
+        closed,
+        arbiters,
+        reloading: Mutex::default(),
+        hub,
+    };
+    let started = assembly.start_sources(&assembly.hub.live.load_full().configuration).await;
+    match started {
+        Ok(sources) => {
+            assembly.sources.lock().await.extend(sources);
+            Ok((assembly, escalations))
+        }
+        Err(error) => {
+            assembly.stop().await;
+            Err(error.into())
+        }
+    }
+}
+
+/// A configuration with its number in the store (H7).
+async fn make_live(store: &dyn Store, configuration: Configuration) -> Result<Live, StoreError> {
+    let number = store.configuration(configuration.hash.as_str(), &configuration.files).await?;
+    Ok(Live { configuration, number })
+}
+
+/// What the stages are reached by.
+struct Stages {
+    shards: Vec<mpsc::Sender<Accepted>>,
+    records: mpsc::Sender<Record>,
+    outbox: Outbox,
+    aside: Aside,
+}
+
+/// Starts publisher, consumers and shards.
+fn start_stages(hub: &Arc<Hub>, root: &Root, arbiters: &[Arbiter]) -> Stages {
+    let channels = Channel::ALL.map(Channel::name);
+    let broker = Arc::new(Embedded::new(&channels, PARTITIONS));
+    let (records, published) = mpsc::channel(publish::QUEUE_MAX);
+    let outbox = Outbox::new(Arc::clone(hub), records.clone());
+    let aside = Aside::default();
+    let publisher = Publisher {
+        hub: Arc::clone(hub),
+        broker: Arc::clone(&broker) as Arc<dyn Broker>,
+        records: published,
+        aside: aside.clone(),
+    };
+    tokio::spawn(publisher.run());
+    let mut shards = Vec::with_capacity(arbiters.len());
+    let mut events = Vec::with_capacity(arbiters.len());
+    for (arbiter, number) in arbiters.iter().zip(1..) {
+        let (accept, accepted) = mpsc::channel(route::QUEUE_MAX);
+        let (tell, told) = mpsc::channel(route::EVENTS_MAX);
+        let routing = Arc::clone(hub);
+        let plan = plan(format!("router {number}"), root, move || Router::new(Arc::clone(&routing)));
+        let router = cell::spawn(&arbiter.handle(), plan);
+        let shard = Shard { hub: Arc::clone(hub), router, outbox: outbox.clone(), accepted, events: told };
+        tokio::spawn(shard.run());
+        shards.push(accept);
+        events.push(tell);
+    }
+    for (partition, number) in broker.consume(Channel::Prescription.name()).into_iter().zip(1_usize..) {
+        let acting = Arc::clone(hub);
+        let plan = plan(format!("prescription {number}"), root, move || PrescriptionActor::new(Arc::clone(&acting)));
+        let Some(arbiter) = arbiters.get(number % arbiters.len().max(1)) else { continue };
+        let actor = cell::spawn(&arbiter.handle(), plan);
+        let consumer =
+            Consumer { hub: Arc::clone(hub), partition, actor, events: events.clone(), aside: aside.clone() };
+        tokio::spawn(consumer.run());
+    }
+    Stages { shards, records, outbox, aside }
+}
+
+fn plan<W: cell::Work>(name: String, root: &Root, mut make: impl FnMut() -> W + Send + 'static) -> cell::Plan<W> {
+    let make = Box::new(move || Ok(make()));
+    cell::Plan { name, mailbox: MAILBOX, policy: Policy::default(), root: root.clone(), make }
+}
+
+/// Starts a courier for every destination of the configuration of now.
+fn start_couriers(
+    hub: &Arc<Hub>,
+    outbox: &Outbox,
+    root: &Root,
+    in_doubt: bool,
+    before: &Limits,
+) -> Result<Limits, BuildError> {
+    let live = hub.live.load_full();
+    let limits = limits_of(&live.configuration, before);
+    let mut couriers = HashMap::new();
+    for spec in live.configuration.destinations.values() {
+        let courier = start_courier(hub, spec, root, &limits, Predecessor::Process { died: in_doubt })?;
+        couriers.insert(spec.name.clone(), courier);
+    }
+    outbox.set_couriers(couriers);
+    Ok(limits)
+}
+
+fn limits_of(configuration: &Configuration, before: &Limits) -> Limits {
+    let rates = configuration.destinations.values().filter_map(|spec| {
+        let limit = spec.delivery.limit?;
+        Some((spec.name.clone(), Rate::new(limit.per_second, limit.burst)?))
+    });
+    Limits::new(rates, before)
+}
+
+/// Who delivered to a destination before.
+enum Predecessor {
+    /// Another process, which may have died.
+    Process {
+        /// It did.
+        died: bool,
+    },
+    /// A courier of this process, if there was one.
+    Courier(Option<Courier>),
+}
+
+fn start_courier(
+    hub: &Arc<Hub>,
+    spec: &DestinationSpec,
+    root: &Root,
+    limits: &Limits,
+    predecessor: Predecessor,
+) -> Result<Courier, BuildError> {
+    let sink = build_sink(spec, Arc::clone(&hub.clock))?;
+    let cells = (1..=spec.delivery.parallel.max(1)).map(|number| {
+        let sink = Arc::clone(&sink);
+        let name = format!("deliverer {} {number}", spec.name);
+        cell::spawn(&Arbiter::current(), plan(name, root, move || Deliverer::new(Arc::clone(&sink))))
+    });
+    let (in_doubt, after) = match predecessor {
+        Predecessor::Process { died } => (died, None),
+        Predecessor::Courier(courier) => (false, courier),
+    };
+    let plan = deliver::Plan {
+        hub: Arc::clone(hub),
+        destination: spec.name.as_str().into(),
+        cells: cells.collect(),
+        limiter: limits.get(&spec.name).cloned(),
+        in_doubt,
+        after,
+    };
+    let (courier, work) = deliver::courier(plan);
+    tokio::spawn(work);
+    Ok(courier)
+}
+
+impl Assembly {
+    /// Starts the listeners of `configuration` that do not run yet.
+    async fn start_sources(&self, configuration: &Configuration) -> Result<HashMap<String, RunningSource>, BuildError> {
+        let running = self.sources.lock().await;
+        let mut started: HashMap<String, RunningSource> = HashMap::new();
+        for spec in configuration.sources.values() {
+            let Some(settings) = mllp_settings(spec) else { continue };
+            if running.get(&spec.name).is_some_and(|source| source.settings == *settings) {
+                continue;
+            }
+            let intake = Arc::new(Receiver::new(Arc::clone(&self.reception), spec.name.as_str().into()));
+            let clock = Arc::clone(&self.hub.clock);
+            match start_source(spec, settings, intake, clock, self.root.clone()).await {
+                Ok(source) => {
+                    tracing::info!(source = %spec.name, address = %source.address, "listens");
+                    started.insert(spec.name.clone(), source);
+                }
+                Err(error) => {
+                    for source in started.values() {
+                        source.drain();
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(started)
+    }
+
+    /// Reads the files again. All of it takes effect, or none of it.
+    pub async fn reload(&self) -> Result<String, StartError> {
+        let _one = self.reloading.lock().await;
+        let done = self.try_reload().await;
+        let outcome = if done.is_ok() { "done" } else { "refused" };
+        Metrics::count(&self.hub.metrics.reloads, "routes", outcome);
+        done
+    }
+
+    async fn try_reload(&self) -> Result<String, StartError> {
+        let loaded = Configuration::load(&self.routes_file).map_err(StartError::Configuration)?;
+        let before = self.hub.live.load_full();
+        let next = make_live(self.hub.store.as_ref(), loaded.configuration).await?;
+        let hash = next.configuration.hash.to_string();
+        let limits = limits_of(&next.configuration, &*self.limits.lock().await);
+        let mut couriers = (*self.outbox.couriers()).clone();
+        couriers.retain(|name, _| same_destination(&before.configuration, &next.configuration, name));
+        for spec in next.configuration.destinations.values() {
+            if !couriers.contains_key(&spec.name) {
+                build_sink(spec, Arc::clone(&self.hub.clock))?;
+            }
+        }
+        self.free_changed_addresses(&next.configuration).await;
+        let started = self.start_sources(&next.configuration).await;
+        let started = match started {
+            Ok(started) => started,
+            Err(error) => {
+                self.sources.lock().await.extend(self.start_sources(&before.configuration).await?);
+                return Err(error.into());
+            }
+        };
+        self.swap(next, couriers, started, limits).await?;
+        tracing::info!(%hash, "the configuration was reloaded");
+        Ok(hash)
+    }
+
+    /// A listener whose settings change on the same address has to let go of it first.
+    async fn free_changed_addresses(&self, next: &Configuration) {
+        let mut sources = self.sources.lock().await;
+        let wanted = |name: &String, source: &RunningSource| {
+            next.sources.get(name).and_then(mllp_settings).is_some_and(|settings| *settings == source.settings)
+        };
+        let taken: Vec<_> = next.sources.values().filter_map(mllp_settings).map(|settings| settings.listen).collect();
+        let gone: Vec<String> = sources
+            .iter()
+            .filter(|(name, source)| !wanted(name, source) && taken.contains(&source.settings.listen))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in gone {
+            if let Some(source) = sources.remove(&name) {
+                source.drain();
+                source.ended().await;
+            }
+        }
+    }
+
+    async fn swap(
+        &self,
+        next: Live,
+        mut couriers: HashMap<String, Courier>,
+        started: HashMap<String, RunningSource>,
+        limits: Limits,
+    ) -> Result<(), StartError> {
+        let old = self.outbox.couriers();
+        for spec in next.configuration.destinations.values() {
+            if !couriers.contains_key(&spec.name) {
+                let before = Predecessor::Courier(old.get(&spec.name).cloned());
+                let courier = start_courier(&self.hub, spec, &self.root, &limits, before)?;
+                couriers.insert(spec.name.clone(), courier);
+            }
+        }
+        self.hub.live.store(Arc::new(next));
+        fail::fail_point!("reload.after_swap", |_| Ok(()));
+        self.outbox.set_couriers(couriers.clone());
+        for (name, courier) in old.iter() {
+            if !couriers.get(name).is_some_and(|kept| kept.is_same(courier)) {
+                courier.stop();
+            }
+        }
+        let mut sources = self.sources.lock().await;
+        let live = self.hub.live.load_full();
+        sources.retain(|name, source| {
+            let kept = live.configuration.sources.contains_key(name) && !started.contains_key(name);
+            if !kept {
+                source.drain();
+            }
+            kept
+        });
+        sources.extend(started);
+        for tls in sources.values().filter_map(|source| source.tls.as_ref()) {
+            if let Err(error) = tls.reload() {
+                tracing::warn!(%error, "certificates stay as they were");
+            }
+        }
+        *self.limits.lock().await = limits;
+        Ok(())
+    }
+
+    /// Where each source listens.
+    pub async fn addresses(&self) -> Vec<(String, std::net::SocketAddr)> {
+        let sources = self.sources.lock().await;
+        let mut all: Vec<_> = sources.iter().map(|(name, source)| (name.clone(), source.address)).collect();
+        all.sort();
+        all
+    }
+
+    /// Replays messages and dead letters.
+    pub fn replayer(&self) -> &Replayer {
+        &self.replayer
+    }
+
+    /// Ends in order: stops the sources, takes through what was accepted, closes the store.
+    pub async fn stop(&self) {
+        self.closed.send_replace(true);
+        let sources: Vec<RunningSource> = self.sources.lock().await.drain().map(|(_, source)| source).collect();
+        let drained = tokio::time::timeout(DRAIN_DEADLINE, async {
+            for source in &sources {
+                source.drain();
+            }
+            for source in &sources {
+                source.ended().await;
+            }
+            while self.hub.metrics.in_flight.get() > 0 && self.hub.store.health().is_ok() {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            let couriers = self.outbox.couriers();
+            for courier in couriers.values() {
+                courier.stop();
+            }
+            for courier in couriers.values() {
+                courier.ended().await;
+            }
+        });
+        let in_order = drained.await.is_ok() && self.hub.store.health().is_ok();
+        if in_order {
+            if let Err(error) = journal::mark_clean(&self.hub).await {
+                tracing::warn!(%error, "the end in order could not be recorded");
+            }
+        } else {
+            tracing::warn!("not everything was taken through; the next start goes on with it");
+        }
+        self.hub.store.close().await;
+        for arbiter in &self.arbiters {
+            arbiter.stop();
+        }
+    }
+}
+
+/// Whether a destination means the same before and after.
+fn same_destination(before: &Configuration, after: &Configuration, name: &str) -> bool {
+    match (before.destinations.get(name), after.destinations.get(name)) {
+        (Some(old), Some(new)) => old.adapter == new.adapter && old.delivery == new.delivery,
+        _ => false,
+    }
+}

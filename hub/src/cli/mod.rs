@@ -1,0 +1,4 @@
+//! The command line.
+pub mod exit;
+pub mod output;
+pub mod run;

@@ -1,0 +1,145 @@
+//! `hub run`: starts the hub, says where it is reached, and ends it in order.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::exit::Exit;
+use crate::actors::supervisor::keep_panics_quiet;
+use crate::assembly::{self, Assembly, StartError};
+use crate::routes::Configuration;
+use crate::store::StoreError;
+use crate::store::sqlite::OpenError;
+
+/// How often it is looked whether the journal is sound.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// The file that says where a running hub is reached.
+const READY_FILE: &str = "hub.ready.json";
+
+/// What `hub run` works on.
+pub struct RunSettings {
+    /// The data folder.
+    pub data: PathBuf,
+    /// `routes.toml`.
+    pub routes: PathBuf,
+    /// Where the HTTP interface listens.
+    pub http: SocketAddr,
+}
+
+/// Runs until a signal, or until a part fails for good.
+pub async fn run(settings: RunSettings) -> Exit {
+    keep_panics_quiet();
+    crash_as_asked();
+    let loaded = match Configuration::load(&settings.routes) {
+        Ok(loaded) => loaded,
+        Err(findings) => return refuse(StartError::Configuration(findings)),
+    };
+    let (assembly, mut escalations) = match assembly::start(&settings.data, &settings.routes, loaded).await {
+        Ok(started) => started,
+        Err(error) => return refuse(error),
+    };
+    if let Err(error) = tell_ready(&settings.data, &assembly, settings.http).await {
+        tracing::error!(%error, "cannot say where the hub is reached");
+        assembly.stop().await;
+        return Exit::Io;
+    }
+    let exit = wait_for_end(&assembly, &mut escalations).await;
+    let _ = std::fs::remove_file(settings.data.join(READY_FILE));
+    assembly.stop().await;
+    exit
+}
+
+/// Waits for a signal (drain), an escalation (70) or a broken journal (74).
+async fn wait_for_end(
+    assembly: &Assembly,
+    escalations: &mut tokio::sync::mpsc::Receiver<crate::actors::Escalation>,
+) -> Exit {
+    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
+    else {
+        return Exit::Io;
+    };
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Exit::Done,
+            _ = interrupt.recv() => return Exit::Done,
+            _ = hangup.recv() => reload(assembly).await,
+            Some(escalation) = escalations.recv() => {
+                tracing::error!(part = %escalation.part, cause = %escalation.cause, "failed too often");
+                return Exit::RootFailure;
+            }
+            _ = look.tick() => {
+                if let Err(error @ StoreError::Broken(_)) = assembly.hub.store.health() {
+                    tracing::error!(%error, "the journal cannot be trusted any more");
+                    return Exit::Io;
+                }
+            }
+        }
+    }
+}
+
+async fn reload(assembly: &Assembly) {
+    match assembly.reload().await {
+        Ok(_) => {}
+        Err(StartError::Configuration(findings)) => {
+            tracing::error!(findings = findings.len(), "the configuration stays as it was; `hub check` says why");
+        }
+        Err(error) => tracing::error!(%error, "the configuration stays as it was"),
+    }
+}
+
+/// Says why the hub does not start, and ends with the code for it.
+fn refuse(error: StartError) -> Exit {
+    match error {
+        StartError::Configuration(findings) => {
+            super::output::complain(&findings.to_string());
+            Exit::Configuration
+        }
+        StartError::Data(OpenError::Taken { .. }) => {
+            super::output::complain(&error.to_string());
+            Exit::Taken
+        }
+        StartError::Adapter(_) | StartError::Data(OpenError::Migration(_)) => {
+            super::output::complain(&error.to_string());
+            Exit::Configuration
+        }
+        StartError::Data(_) | StartError::Key(_) | StartError::Store(_) => {
+            super::output::complain(&error.to_string());
+            Exit::Io
+        }
+    }
+}
+
+/// Writes where the hub is reached: whole, or not at all.
+async fn tell_ready(data: &Path, assembly: &Assembly, http: SocketAddr) -> std::io::Result<()> {
+    let mllp: serde_json::Map<_, _> =
+        assembly.addresses().await.into_iter().map(|(name, address)| (name, address.to_string().into())).collect();
+    let ready = serde_json::json!({ "pid": std::process::id(), "mllp": mllp, "http": http.to_string() });
+    let new = data.join("hub.ready.json.new");
+    std::fs::write(&new, ready.to_string())?;
+    std::fs::rename(new, data.join(READY_FILE))
+}
+
+/// `HUB_CRASH_AT=name:nth` ends the process at the nth time a named point is reached.
+#[cfg(feature = "crash-points")]
+fn crash_as_asked() {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    let Ok(asked) = std::env::var("HUB_CRASH_AT") else { return };
+    let Some((name, nth)) = asked.rsplit_once(':') else { return };
+    let Ok(nth) = nth.parse::<u64>() else { return };
+    let reached = AtomicU64::new(0);
+    let configured = fail::cfg_callback(name, move || {
+        if reached.fetch_add(1, Ordering::SeqCst) + 1 == nth {
+            std::process::abort();
+        }
+    });
+    if let Err(error) = configured {
+        tracing::error!(%error, "no such crash point");
+    }
+}
+
+#[cfg(not(feature = "crash-points"))]
+fn crash_as_asked() {}
