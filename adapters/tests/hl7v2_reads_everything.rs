@@ -7,7 +7,7 @@ mod corpus;
 mod harness;
 
 use adapters::hl7v2::edit::Editor;
-use adapters::hl7v2::{Index, Path};
+use adapters::hl7v2::{Index, Path, batch};
 use harness::Depth;
 
 const MUTATIONS: u64 = 1_000_000;
@@ -53,6 +53,26 @@ fn setting_what_is_already_there_changes_no_byte() {
 }
 
 #[test]
+fn every_envelope_is_taken_apart_without_losing_a_message() {
+    let envelopes = corpus::samples(corpus::ENVELOPES);
+    assert_eq!(envelopes.len(), 6);
+    for (path, bytes) in envelopes {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let envelope = batch::split(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let expected = memchr::memmem::find_iter(&bytes, b"MSH").count();
+        assert_eq!(envelope.messages().count(), expected, "{name}");
+        for range in envelope.messages() {
+            let mut index = Index::new();
+            let message = index.read(&bytes[range]).unwrap();
+            assert!(message.header().control_id().text().starts_with("B-"), "{name}");
+            assert!(message.segments().all(|segment| !["BTS", "FTS", "BHS"].contains(&segment.name())), "{name}");
+        }
+        assert_eq!(envelope.findings.is_empty(), name != "batch_with_wrong_count", "{name}");
+        assert_eq!(batch::is_envelope(&bytes), bytes.starts_with(b"FHS") || bytes.starts_with(b"BHS"), "{name}");
+    }
+}
+
+#[test]
 fn a_million_mutated_messages_are_read_without_a_panic_and_without_losing_a_byte() {
     let seed = std::env::var("HL7_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(SEED);
     println!("HL7_SEED={seed}");
@@ -71,6 +91,28 @@ fn a_million_mutated_messages_are_read_without_a_panic_and_without_losing_a_byte
     assert!(read > MUTATIONS / 2, "mutation leaves most of them messages: {read}");
     assert!(read < MUTATIONS, "mutation also breaks some");
 }
+
+#[test]
+fn a_hundred_thousand_streams_of_frames_are_the_same_however_they_are_cut() {
+    let mut chance = Chance(SEED);
+    for _ in 0..100_000 {
+        let mut stream = Vec::new();
+        for _ in 0..chance.below(6) {
+            let body = b"MSH|^~\\&|A|B\rPID|1\r";
+            stream.push(0x0B);
+            stream.extend_from_slice(&body[..chance.below(body.len() + 1)]);
+            stream.extend_from_slice(b"\x1C\r");
+        }
+        for _ in 0..chance.below(5) {
+            let at = chance.below(stream.len() + 1);
+            stream.insert(at, FRAMING[chance.below(FRAMING.len())]);
+        }
+        harness::frame(&stream);
+    }
+}
+
+/// Bytes that mean something to a decoder of frames.
+const FRAMING: &[u8] = b"\x0B\x1C\r\n\0MSH|x";
 
 /// Mutates samples `count` times and reads each result. Returns how many were messages.
 fn mutate_and_read(samples: &[Vec<u8>], seed: u64, count: u64) -> u64 {

@@ -1,11 +1,15 @@
 //! The messages that tests read: the corpus beside the workspace and the fixtures.
 
+#![allow(dead_code, reason = "each test reads its part")]
+
 use std::path::{Path, PathBuf};
 
 /// The sample messages beside the workspace.
 pub const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/corpus/hl7v2");
 /// Our own messages.
 pub const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/hl7v2");
+/// Our own batches and files.
+pub const ENVELOPES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/envelopes");
 /// The message for measurements.
 pub const BENCH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/corpus/bench");
 

@@ -1,10 +1,43 @@
 //! What must hold for any bytes at all. Called by the seeded test and by the fuzz targets alike.
 
-use adapters::hl7v2::{Charset, Delimiters, Index, Message, Path, Segment, Value, escape};
+use std::collections::VecDeque;
+
+use adapters::hl7v2::{Charset, Delimiters, Index, Message, Path, Segment, Value, escape, mllp};
+use adapters::limits::FrameLimits;
 
 /// Reads `data` as a message and checks every law of reading.
 pub fn message(data: &[u8]) {
     read(&mut Index::new(), data, &paths(), Depth::Whole);
+}
+
+/// Reads `data` as the input of one connection, cut into pieces and whole: the events must be the same.
+pub fn frame(data: &[u8]) {
+    let limits = FrameLimits { frame_bytes_max: 256, kept_bytes_max: 64, skipped_bytes_max: 512, junk_bytes_max: 128 };
+    let whole = events(limits, data, data.len().max(1));
+    for size in [1, 2, 3, 7, 64] {
+        assert!(events(limits, data, size) == whole, "events do not depend on where the input was cut");
+    }
+    for event in &whole {
+        let limit = if matches!(event, mllp::Event::Frame(_)) { limits.frame_bytes_max } else { limits.kept_bytes_max };
+        assert!(event.len() <= limit, "no more than the limits is kept");
+    }
+    // A frame of nothing but line breaks keeps a connection alive and is no message.
+    let has_content = data.iter().any(|byte| !matches!(byte, b'\r' | b'\n' | b'\0' | b' '));
+    if has_content && mllp::can_be_framed(data) && data.len() <= limits.frame_bytes_max {
+        let framed = events(limits, &mllp::encode(data), 5);
+        assert!(
+            framed.len() == 1 && matches!(&framed[0], mllp::Event::Frame(body) if body == data),
+            "a body comes back"
+        );
+    }
+}
+
+fn events(limits: FrameLimits, data: &[u8], size: usize) -> VecDeque<mllp::Event> {
+    let mut decoder = mllp::Decoder::new(limits);
+    let mut events = VecDeque::new();
+    data.chunks(size).for_each(|piece| decoder.feed(piece, &mut events));
+    decoder.finish(&mut events);
+    events
 }
 
 /// Reads `data` as one leaf, in every character set and with several delimiters.
