@@ -61,6 +61,8 @@ pub struct ListenLimits {
     pub idle_deadline: Duration,
     /// From a frame's first byte to its last.
     pub frame_deadline: Duration,
+    /// Silence that ends a message without a frame, where such messages are taken.
+    pub unframed_silence: Duration,
     /// For the peer to take any byte of an answer.
     pub write_deadline: Duration,
     /// For the peer to close its side after the listener closed its own.
@@ -89,6 +91,7 @@ impl Default for ListenLimits {
             handshake_deadline: Duration::from_secs(5),
             idle_deadline: Duration::from_hours(24),
             frame_deadline: Duration::from_mins(1),
+            unframed_silence: Duration::from_secs(2),
             write_deadline: Duration::from_secs(30),
             linger_deadline: Duration::from_secs(1),
             linger_bytes_max: 64 * 1024 * 1024,

@@ -5,6 +5,7 @@ mod support;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use adapters::hl7v2::listener::{Listener, Options};
 use adapters::hl7v2::mllp::encode;
 use adapters::limits::{FrameLimits, ListenLimits};
 use adapters::{BreachKind, SourceError};
@@ -134,6 +135,23 @@ async fn a_peer_that_sends_only_junk_is_closed() {
     client.write(&[b'G'; 2_000]).await;
     assert_eq!(client.answer().await, None);
     assert_eq!(hub.intake.breaches(), []);
+    hub.stop().await.expect("drained");
+}
+
+#[tokio::test]
+async fn messages_without_a_frame_end_in_silence_or_with_the_connection() {
+    let bare = Options { unframed: true, ..options(ListenLimits { unframed_silence: MOMENT, ..limits() }) };
+    let hub = Running::start_with(bare).await;
+    let mut client = hub.client().await;
+    client.write(b"MSH|one\r").await;
+    assert_eq!(client.answer().await.as_deref(), Some("AA MSH|one\r"));
+    client.write(b"MSH|half").await;
+    assert_eq!(client.answer().await.as_deref(), Some("AR cut"));
+    client.write(b"\x0bMSH|framed\x1c\rMSH|two\r").await;
+    assert_eq!(client.answer().await.as_deref(), Some("AA MSH|framed"));
+    soon(client.stream.shutdown()).await.expect("closed");
+    assert_eq!(client.answer().await.as_deref(), Some("AA MSH|two\r"));
+    assert_eq!(client.answer().await, None);
     hub.stop().await.expect("drained");
 }
 
@@ -477,8 +495,8 @@ async fn draining_does_not_wait_for_silent_peers() {
 #[tokio::test]
 async fn an_address_in_use_is_named() {
     let hub = Running::start(limits()).await;
-    let taken = adapters::hl7v2::listener::Options { address: hub.address.to_string(), ..options(limits()) };
-    let mut second = adapters::hl7v2::listener::Listener::new(taken);
+    let taken = Options { address: hub.address.to_string(), ..options(limits()) };
+    let mut second = Listener::new(taken);
     let (_drain, draining) = tokio::sync::watch::channel(false);
     let outcome = adapters::Source::run(&mut second, support::TestIntake::new(), draining).await;
     let Err(SourceError::Listen { address, source }) = outcome else { panic!("{outcome:?}") };

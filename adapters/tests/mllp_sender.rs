@@ -188,10 +188,12 @@ async fn the_errors_that_were_reported_are_named_by_their_codes_alone() {
 }
 
 #[tokio::test]
-async fn an_ar_is_tried_again_where_the_options_say_so() {
-    let peer = Peer::start(vec![Step::Write(acknowledgement("AR", "A1"))]).await;
-    let verdict = deliver(&peer.sink_with(|options| options.retry_ar = true), "A1").await;
-    assert_eq!(class(&verdict), "retry");
+async fn an_ar_or_cr_is_tried_again_where_the_options_say_so() {
+    for (code, expected) in [("AR", "retry"), ("CR", "retry"), ("AE", "rejected")] {
+        let peer = Peer::start(vec![Step::Write(acknowledgement(code, "A1"))]).await;
+        let verdict = deliver(&peer.sink_with(|options| options.retry_ar = true), "A1").await;
+        assert_eq!(class(&verdict), expected, "{code}");
+    }
 }
 
 #[tokio::test]

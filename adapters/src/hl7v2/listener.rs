@@ -44,6 +44,8 @@ pub struct Options {
     pub limits: ListenLimits,
     /// Plain without it.
     pub tls: Option<Arc<tls::Server>>,
+    /// Whether messages without a frame are taken too.
+    pub unframed: bool,
     /// Says when a message arrived.
     pub clock: Arc<dyn Clock>,
 }

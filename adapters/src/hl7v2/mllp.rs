@@ -5,9 +5,12 @@
 //! byte at a time costs no more than one that comes whole; no more than the limits is stored (H6).
 //! Refused: a body over the limit, a body without its end, and a peer that sends something else.
 //!
-//! A body ends at its end byte alone. The one exception is a message whose end byte was lost: when
+//! A body ends at its end byte alone. There are two exceptions. A message whose end byte was lost: when
 //! another message begins inside its frame, and the first ends in a full segment and is not the same
-//! message begun again, both count.
+//! message begun again, both count. And, only where it is asked for, a message without a frame, which ends
+//! with the input or in silence: it counts if it ends in a full segment.
+
+mod unframed;
 
 use std::collections::VecDeque;
 
@@ -104,6 +107,7 @@ pub fn can_be_framed(body: &[u8]) -> bool {
 #[derive(Debug)]
 pub struct Decoder {
     limits: FrameLimits,
+    takes_unframed: bool,
     state: State,
     /// The body of the frame in hand, as far as it came.
     body: Vec<u8>,
@@ -116,6 +120,10 @@ pub struct Decoder {
 enum State {
     /// Outside of frames, after so many bytes that belong to none.
     Outside { junk: usize },
+    /// Outside of frames, after so many blanks, where a message without a frame may begin.
+    Seeking { blanks: usize },
+    /// Inside what may be a message without a frame, after so many blanks.
+    Unframed { blanks: usize },
     /// After an end byte and so many of CR, LF and NUL.
     Trailer { taken: u8 },
     /// Inside a frame.
@@ -129,7 +137,16 @@ enum State {
 impl Decoder {
     /// A decoder for a new connection. Holds no memory until a frame is cut by the end of a piece.
     pub const fn new(limits: FrameLimits) -> Self {
-        Decoder { limits, state: State::Outside { junk: 0 }, body: Vec::new(), unended: None, begun: 0 }
+        let state = State::Outside { junk: 0 };
+        Decoder { limits, takes_unframed: false, state, body: Vec::new(), unended: None, begun: 0 }
+    }
+
+    /// A decoder that also takes messages without a frame.
+    pub const fn taking_unframed(limits: FrameLimits) -> Self {
+        let mut decoder = Decoder::new(limits);
+        decoder.takes_unframed = true;
+        decoder.state = State::Seeking { blanks: 0 };
+        decoder
     }
 
     /// Reads one piece of input; appends what it contained to `events`.
@@ -138,6 +155,8 @@ impl Decoder {
         while !input.is_empty() {
             input = match self.state {
                 State::Outside { junk } => self.seek_start(input, junk, events),
+                State::Seeking { blanks } => self.seek_unframed(input, blanks, events),
+                State::Unframed { blanks } => self.fill_unframed(input, blanks, events),
                 State::Trailer { taken } => self.take_trailer(input, taken),
                 State::Inside => self.fill(input, events),
                 State::Skipping { seen } => self.skip(input, seen, events),
@@ -148,14 +167,18 @@ impl Decoder {
 
     /// The input ended, or its time was over: tells what was left, and reads nothing more.
     pub fn finish(&mut self, events: &mut VecDeque<Event>) {
+        self.end_unframed(events);
         match std::mem::replace(&mut self.state, State::Closed) {
-            State::Outside { junk } if junk > 0 => events.push_back(Event::Junk(junk)),
+            State::Outside { junk } | State::Seeking { blanks: junk } if junk > 0 => {
+                events.push_back(Event::Junk(junk));
+            }
             State::Inside => {
                 let body = std::mem::take(&mut self.body);
                 self.settle_unended(&body, events);
                 events.push_back(Event::Cut(self.kept(body)));
             }
-            State::Outside { .. } | State::Trailer { .. } | State::Skipping { .. } | State::Closed => {}
+            State::Outside { .. } | State::Seeking { .. } | State::Unframed { .. } => {}
+            State::Trailer { .. } | State::Skipping { .. } | State::Closed => {}
         }
     }
 
@@ -199,7 +222,8 @@ impl Decoder {
                 rest
             }
             Some(_) | None => {
-                self.state = State::Outside { junk: 0 };
+                self.state =
+                    if self.takes_unframed { State::Seeking { blanks: 0 } } else { State::Outside { junk: 0 } };
                 input
             }
         }
@@ -290,7 +314,7 @@ impl Decoder {
         if is_blank(&body) {
             return;
         }
-        if is_header(&body) && matches!(body.last(), Some(&(CARRIAGE_RETURN | LINE_FEED))) {
+        if is_header(&body) && ends_segment(&body) {
             self.unended = Some(body);
         } else {
             let event = Event::Resync(self.kept(body.into()));
@@ -327,7 +351,15 @@ fn split_at_mark(input: &[u8], at: Option<usize>) -> (&[u8], Option<u8>, &[u8]) 
 
 /// A frame without content is a heartbeat: no message, no answer.
 fn is_blank(body: &[u8]) -> bool {
-    body.iter().all(|byte| matches!(*byte, CARRIAGE_RETURN | LINE_FEED | b' ' | 0))
+    body.iter().all(|byte| is_blank_byte(*byte))
+}
+
+fn is_blank_byte(byte: u8) -> bool {
+    matches!(byte, CARRIAGE_RETURN | LINE_FEED | b' ' | 0)
+}
+
+fn ends_segment(body: &[u8]) -> bool {
+    matches!(body.last(), Some(&(CARRIAGE_RETURN | LINE_FEED)))
 }
 
 fn is_header(body: &[u8]) -> bool {

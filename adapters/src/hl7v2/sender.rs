@@ -29,8 +29,8 @@ pub struct Options {
     pub limits: SendLimits,
     /// Plain without it.
     pub tls: Option<Tls>,
-    /// Whether an AR is tried again. The standard lets a receiver send it while it is down; many send it
-    /// for what they will never take.
+    /// Whether an AR or a CR is tried again. Some receivers send them while they are down; most for what
+    /// they will never take.
     pub retry_ar: bool,
 }
 
@@ -97,7 +97,9 @@ impl MllpSink {
         let told = summary(answer);
         match answer.code {
             Code::ApplicationAccept | Code::CommitAccept => Verdict::Delivered { answer: told },
-            Code::ApplicationReject if self.options.retry_ar => Verdict::Retry { reason: told, after: None },
+            Code::ApplicationReject | Code::CommitReject if self.options.retry_ar => {
+                Verdict::Retry { reason: told, after: None }
+            }
             Code::CommitError => Verdict::Retry { reason: told, after: None },
             Code::ApplicationError | Code::ApplicationReject | Code::CommitReject => Verdict::Rejected { reason: told },
         }

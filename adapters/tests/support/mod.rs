@@ -138,6 +138,7 @@ pub fn options(limits: ListenLimits) -> Options {
         address: "127.0.0.1:0".to_owned(),
         limits,
         tls: None,
+        unframed: false,
         clock: Arc::new(FakeClock::new(Timestamp(1_700_000_000_000_000))),
     }
 }

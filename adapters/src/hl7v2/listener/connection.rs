@@ -98,11 +98,12 @@ impl Ending {
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(super) fn new(stream: S, caller: Caller, shared: Arc<Shared>, intake: Arc<dyn Intake>) -> Self {
         let limits = &shared.options.limits;
+        let frame = limits.frame;
         Connection {
             stream,
             caller,
             intake,
-            decoder: Decoder::new(limits.frame),
+            decoder: if shared.options.unframed { Decoder::taking_unframed(frame) } else { Decoder::new(frame) },
             events: VecDeque::new(),
             events_bytes: 0,
             received_at: shared.options.clock.now(),
@@ -291,6 +292,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.events_bytes = self.events.iter().map(Event::len).sum();
         let begun = self.decoder.begun();
         if !self.decoder.is_inside() || begun != self.frames_begun {
+            // So each byte of a message without a frame renews it too: silence is what ends that.
             self.renew_read_deadline();
         }
         self.frames_begun = begun;
@@ -331,7 +333,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn renew_read_deadline(&mut self) {
         let limits = self.limits();
-        let limit = if self.decoder.is_inside() { limits.frame_deadline } else { limits.idle_deadline };
+        let limit = if self.decoder.is_inside() {
+            limits.frame_deadline
+        } else if self.decoder.is_unframed() {
+            limits.unframed_silence
+        } else {
+            limits.idle_deadline
+        };
         self.read_by = after(Instant::now(), limit);
     }
 
@@ -353,6 +361,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         } else if self.was_reading && now >= self.read_by {
             if self.decoder.is_inside() {
                 self.end_reading(Ending::Slow);
+            } else if self.decoder.is_unframed() {
+                self.decoder.end_unframed(&mut self.events);
+                self.note_events();
             } else if self.hand.len() == 0 {
                 self.end(Ending::Idle);
             } else {

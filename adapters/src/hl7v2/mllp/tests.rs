@@ -15,7 +15,15 @@ fn kept(body: &str) -> Bytes {
 
 /// Feeds `pieces`, then ends the input.
 fn events_of<'a>(limits: FrameLimits, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Event> {
-    let mut decoder = Decoder::new(limits);
+    events_from(Decoder::new(limits), pieces)
+}
+
+/// The same, where messages without a frame are taken too.
+fn unframed_events_of<'a>(limits: FrameLimits, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Event> {
+    events_from(Decoder::taking_unframed(limits), pieces)
+}
+
+fn events_from<'a>(mut decoder: Decoder, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Event> {
     let mut events = VecDeque::new();
     for piece in pieces {
         decoder.feed(piece, &mut events);
@@ -139,6 +147,72 @@ fn a_vector_that_drips_in_gives_the_same_events() {
     }
 }
 
+/// The same for a decoder that takes messages without a frame.
+fn unframed_vectors() -> Vec<(&'static str, Vec<u8>, Vec<Event>)> {
+    let text = |text: &str| text.as_bytes().to_vec();
+    vec![
+        ("a message without a frame", text("MSH|a\rPID|1\r"), vec![frame("MSH|a\rPID|1\r")]),
+        ("blanks before it", text("\r\n MSH|a\n"), vec![Event::Junk(3), frame("MSH|a\n")]),
+        ("a last segment that is not full", text("MSH|a\rPID|"), vec![Event::Cut(kept("MSH|a\rPI"))]),
+        ("a header and nothing more", text("MSH"), vec![Event::Cut(kept("MSH"))]),
+        ("less than a header", text("MS"), vec![Event::Junk(2)]),
+        ("something else", text("GET /\r\n"), vec![Event::Junk(7)]),
+        ("a header inside of something else", text("xMSH|a\r"), vec![Event::Junk(7)]),
+        ("blanks and nothing more", text(" \r\n"), vec![Event::Junk(3)]),
+        ("blanks over the limit", text("           MSH|a\r"), vec![Event::GaveUp(Excess::Junk)]),
+        (
+            "blanks and a piece of junk over the limit",
+            text("         xyz\x0bone\x1c"),
+            vec![Event::GaveUp(Excess::Junk)],
+        ),
+        ("an end byte without a start byte", text("MSH|a\x1c\rMSH|b\x1c\r"), vec![frame("MSH|a"), frame("MSH|b")]),
+        (
+            "a frame after it",
+            text("MSH|||||||||1\r\x0bMSH|||||||||2\x1c"),
+            vec![frame("MSH|||||||||1\r"), frame("MSH|||||||||2")],
+        ),
+        (
+            "a frame after half of it",
+            text("MSH|a\x0bMSH|||||||||2\x1c"),
+            vec![Event::Resync(kept("MSH|a")), frame("MSH|||||||||2")],
+        ),
+        ("it after a frame", text("\x0bone\x1c\r\nMSH|a\r"), vec![frame("one"), frame("MSH|a\r")]),
+        ("one over the limit", [text("MSH|"), vec![b'a'; 40]].concat(), vec![Event::TooLarge(kept("MSH|aaaa"))]),
+    ]
+}
+
+#[test]
+fn messages_without_a_frame_are_taken_only_where_asked_for() {
+    for (name, input, expected) in unframed_vectors() {
+        assert_eq!(unframed_events_of(SMALL, [input.as_slice()]), expected, "{name}");
+        for at in 0..=input.len() {
+            assert_eq!(unframed_events_of(SMALL, [&input[..at], &input[at..]]), expected, "{name}, cut at {at}");
+        }
+        assert_eq!(unframed_events_of(SMALL, input.chunks(1)), expected, "{name}");
+    }
+    assert_eq!(events_of(SMALL, [b"MSH|a\r".as_slice()]), [Event::Junk(6)]);
+}
+
+#[test]
+fn framed_messages_are_read_the_same_where_unframed_ones_are_taken_too() {
+    for (name, input, expected) in vectors() {
+        assert_eq!(unframed_events_of(SMALL, input.chunks(1)), expected, "{name}");
+    }
+}
+
+#[test]
+fn silence_ends_a_message_without_a_frame_and_the_next_may_come() {
+    let mut decoder = Decoder::taking_unframed(SMALL);
+    let mut events = VecDeque::new();
+    decoder.feed(b"MSH|a\r", &mut events);
+    assert!(decoder.is_unframed() && events.is_empty());
+    decoder.end_unframed(&mut events);
+    assert!(!decoder.is_unframed());
+    decoder.feed(b"\nMSH|b\r", &mut events);
+    decoder.end_unframed(&mut events);
+    assert_eq!(Vec::from(events), [frame("MSH|a\r"), Event::Junk(1), frame("MSH|b\r")]);
+}
+
 #[test]
 fn a_frame_cut_in_the_end_bytes_is_not_accepted() {
     let mut decoder = Decoder::new(SMALL);
@@ -249,12 +323,14 @@ proptest! {
             pieces.push(piece);
             left = rest;
         }
+        prop_assert_eq!(unframed_events_of(SMALL, pieces.clone()), unframed_events_of(SMALL, [input.as_slice()]));
         prop_assert_eq!(events_of(SMALL, pieces), events_of(SMALL, [input.as_slice()]));
     }
 
     #[test]
     fn no_frame_is_over_the_limit_or_holds_a_framing_byte(input in hostile()) {
-        for event in events_of(SMALL, [input.as_slice()]) {
+        let framed = events_of(SMALL, [input.as_slice()]);
+        for event in framed.into_iter().chain(unframed_events_of(SMALL, [input.as_slice()])) {
             match event {
                 Event::Frame(body) => prop_assert!(body.len() <= 40 && can_be_framed(&body)),
                 Event::Resync(kept) | Event::TooLarge(kept) | Event::Cut(kept) => prop_assert!(kept.len() <= 8),
