@@ -77,6 +77,8 @@ impl Checker<'_> {
         if let Some((Some(Each::Field { datatype, .. }), _)) = &each {
             ground.item = Some(*datatype);
         }
+        let when = declared.when.as_ref();
+        let when = when.map(|when| (self.compiler.expression(when, ground), self.place(&when.span)));
         let level = Level { ground, prefix: "", is_root: true };
         let layout = match &to {
             TargetFormat::Fhir(_) => Layout::Json(self.json_layout(&declared.rules, &declared.blocks, level)),
@@ -89,6 +91,10 @@ impl Checker<'_> {
             None => None,
             Some((each, place)) => Some((each?, place)),
         };
+        let when = match when {
+            None => None,
+            Some((compiled, place)) => Some((compiled?.op, place)),
+        };
         let table = |name: &str| self.compiler.tables.get(name).map(Arc::clone);
         Some(Mapping {
             name: declared.name.value.clone(),
@@ -97,6 +103,7 @@ impl Checker<'_> {
             to,
             place: self.place(&declared.name.span),
             each,
+            when,
             command: self.command,
             layout,
             systems: table("systems"),
@@ -174,10 +181,11 @@ impl Checker<'_> {
         if !text.value.contains('-') {
             return self.each_group(text, ground);
         }
-        match Path::parse(&text.value) {
+        let (from_root, path_text) = from_root(&text.value);
+        match Path::parse(path_text) {
             Ok(path) if path.component().is_none() => {
                 let datatype = path.field().map_or(DataType::Unknown, |field| datatype(path.segment(), field));
-                Some(Each::Field { path, datatype })
+                Some(Each::Field { path, datatype, from_root })
             }
             Ok(_) => {
                 let help = Some("leave the component out".to_owned());
@@ -185,7 +193,8 @@ impl Checker<'_> {
                 None
             }
             Err(error) => {
-                let span = error.at..error.at.saturating_add(error.len);
+                let start = error.at.saturating_add(text.value.len().saturating_sub(path_text.len()));
+                let span = start..start.saturating_add(error.len);
                 self.report_inside(
                     codes::SOURCE_PATH,
                     text,
@@ -197,7 +206,7 @@ impl Checker<'_> {
     }
 
     fn each_group(&mut self, text: &Text, ground: Ground<'_>) -> Option<Each> {
-        let name = text.value.as_str();
+        let (from_root, name) = from_root(&text.value);
         let is_segment = name.len() == 3;
         let known = match ground.structure {
             Some(structure) if is_segment => {
@@ -216,7 +225,7 @@ impl Checker<'_> {
             self.report(codes::NOT_IN_MESSAGE, text.span.clone(), message, help);
             return None;
         }
-        Some(Each::Group(name.to_owned()))
+        Some(Each::Group { name: name.to_owned(), from_root })
     }
 
     fn json_layout(&mut self, rules: &[DeclaredRule], blocks: &[DeclaredBlock], level: Level<'_>) -> Shape {
@@ -429,6 +438,11 @@ fn commands_of(op: &Op, commands: &mut Vec<String>) {
         | Op::And(_)
         | Op::Or(_) => {}
     }
+}
+
+/// `$.NTE` is looked for in the whole message, `NTE` in the group in hand.
+fn from_root(text: &str) -> (bool, &str) {
+    text.strip_prefix("$.").map_or((false, text), |rest| (true, rest))
 }
 
 /// `RDE^O11`

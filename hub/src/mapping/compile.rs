@@ -195,6 +195,7 @@ impl Walk<'_, '_> {
 
     fn path(&mut self, text: &str, span: &std::ops::Range<usize>) -> Part {
         self.first_path.get_or_insert_with(|| text.to_owned());
+        let from_root = text.starts_with("$.");
         match self.ground.kind {
             PathKind::Json => match JsonPath::parse(text) {
                 Ok(path) => {
@@ -208,7 +209,7 @@ impl Walk<'_, '_> {
                 }
             },
             PathKind::Hl7 if text.starts_with('.') => self.relative_part(text, span),
-            PathKind::Hl7 => match Path::parse(text) {
+            PathKind::Hl7 => match Path::parse(text.strip_prefix("$.").unwrap_or(text)) {
                 Ok(path) => {
                     self.check_structure(&path, span);
                     let all = path.is_repeating();
@@ -217,10 +218,11 @@ impl Walk<'_, '_> {
                         (Some(_), Some(_)) => DataType::Plain,
                         (None, _) => DataType::Unknown,
                     };
-                    Some((Op::Field { path, datatype, all }, Kind::Any, all))
+                    Some((Op::Field { path, datatype, all, from_root }, Kind::Any, all))
                 }
                 Err(error) => {
-                    let start = span.start.saturating_add(error.at);
+                    let prefix = if from_root { 2 } else { 0 };
+                    let start = span.start.saturating_add(prefix).saturating_add(error.at);
                     let place = start..start.saturating_add(error.len);
                     self.report(codes::SOURCE_PATH, &place, error.message, error.help);
                     None

@@ -62,12 +62,14 @@ impl<'r> Evaluator<'r> {
     /// The places that a block or a mapping repeats over.
     pub fn positions(&self, each: &Each, at: &Position<'r>) -> Vec<Position<'r>> {
         match (each, self.ground, at.scope) {
-            (Each::Group(name), Ground::Hl7(message), Some(scope)) => {
-                let scopes = message.groups(&scope, name).into_iter();
+            (Each::Group { name, from_root }, Ground::Hl7(message), Some(scope)) => {
+                let within = if *from_root { message.whole() } else { scope };
+                let scopes = message.groups(&within, name).into_iter();
                 scopes.map(|scope| Position { scope: Some(scope), item: Item::Nothing }).collect()
             }
-            (Each::Field { path, datatype }, Ground::Hl7(message), Some(scope)) => {
-                let values = message.find_all(&scope, path).into_iter().filter(|value| !value.is_empty());
+            (Each::Field { path, datatype, from_root }, Ground::Hl7(message), Some(scope)) => {
+                let within = if *from_root { message.whole() } else { scope };
+                let values = message.find_all(&within, path).into_iter().filter(|value| !value.is_empty());
                 values
                     .map(|value| Position { scope: at.scope, item: Item::Field(Field { value, datatype: *datatype }) })
                     .collect()
@@ -81,7 +83,9 @@ impl<'r> Evaluator<'r> {
                 });
                 items.map(|item| Position { scope: None, item: Item::Json(item) }).collect()
             }
-            (Each::Group(_) | Each::Field { .. } | Each::Items(_), Ground::Hl7(_) | Ground::Json(_), _) => Vec::new(),
+            (Each::Group { .. } | Each::Field { .. } | Each::Items(_), Ground::Hl7(_) | Ground::Json(_), _) => {
+                Vec::new()
+            }
         }
     }
 
@@ -92,7 +96,10 @@ impl<'r> Evaluator<'r> {
             Op::Number(number) => Val::Number(Cow::Borrowed(number)),
             Op::Boolean(boolean) => Val::Boolean(*boolean),
             Op::Variable(variable) => self.variable(*variable),
-            Op::Field { path, datatype, all } => self.field(path, *datatype, *all, at),
+            Op::Field { path, datatype, all, from_root } => {
+                let within = if *from_root { &self.start() } else { at };
+                self.field(path, *datatype, *all, within)
+            }
             Op::Part { component, subcomponent, datatype } => self.part(*component, *subcomponent, *datatype, at),
             Op::Json { path, all } => self.json(path, *all, at),
             Op::Call(call) => self.call(call, at)?,

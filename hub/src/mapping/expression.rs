@@ -20,7 +20,7 @@ pub const EXPRESSION_BYTES_MAX: usize = 16 * 1024;
 /// What kind of document the paths of an expression lead through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathKind {
-    /// `PID-3.1`, `ORDER.ORC-2`, and `.1` relative to a repetition.
+    /// `PID-3.1`, `ORDER.ORC-2`, `$.ORC-2` from the whole message, and `.1` relative to a repetition.
     Hl7,
     /// `identifier[0].value`, `$.id` from the root, and `.` for the item itself.
     Json,

@@ -155,7 +155,7 @@ impl<'t> Lexer<'t> {
         let start = self.at;
         let after = self.text.get(start.saturating_add(1)..).and_then(|rest| rest.chars().next());
         match after {
-            Some('.') if self.kind == PathKind::Json => self.scan_path(),
+            Some('.') => self.scan_path(),
             Some(letter) if letter.is_ascii_alphabetic() => {
                 self.at = self.at.saturating_add(1);
                 self.skip_while(|letter| letter.is_ascii_alphanumeric() || letter == '_');

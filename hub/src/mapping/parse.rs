@@ -18,6 +18,7 @@ pub(super) struct DeclaredMapping {
     pub from: Text,
     pub to: Text,
     pub each: Option<Text>,
+    pub when: Option<Text>,
     pub rules: Vec<DeclaredRule>,
     pub blocks: Vec<DeclaredBlock>,
     pub tests: Vec<DeclaredTest>,
@@ -65,7 +66,7 @@ pub(super) struct DeclaredTest {
     pub line: usize,
 }
 
-/// `path = value`, or `path = false` for nothing there when the path is listed in `absent`.
+/// `path = value`, or a path of `absent`.
 #[derive(Clone, Debug)]
 pub(super) struct Expectation {
     pub path: Text,
@@ -84,6 +85,8 @@ pub(super) fn parse(source: &Arc<SourceText>) -> (Option<DeclaredMapping>, Findi
         let from = root.required_text("from");
         let to = root.required_text("to");
         let each = root.text("each");
+        let when = root.text("when");
+        let _why = root.text("why");
         let rules = root.section("set", "`set`").map(read_rules).unwrap_or_default();
         let blocks = read_blocks(&mut root, 0);
         let tests = root.sections("test", "a test").into_iter().filter_map(read_test).collect();
@@ -92,7 +95,7 @@ pub(super) fn parse(source: &Arc<SourceText>) -> (Option<DeclaredMapping>, Findi
         }
         root.finish();
         let version = version.map_or(0, |version| version.value);
-        Some(DeclaredMapping { name: name?, version, from: from?, to: to?, each, rules, blocks, tests })
+        Some(DeclaredMapping { name: name?, version, from: from?, to: to?, each, when, rules, blocks, tests })
     });
     (read.flatten(), findings)
 }

@@ -30,6 +30,8 @@ pub struct Mapping {
     /// Where it is declared.
     pub place: Place,
     pub(super) each: Option<(Each, Place)>,
+    /// Which of the repetitions give an output.
+    pub(super) when: Option<(Op, Place)>,
     pub(super) rules: Vec<Rule>,
     pub(super) command: Option<usize>,
     pub(super) layout: Layout,
@@ -182,9 +184,9 @@ pub(super) struct PartPlan {
 #[derive(Debug)]
 pub(super) enum Each {
     /// A group or segment of an HL7 v2 message.
-    Group(String),
+    Group { name: String, from_root: bool },
     /// The repetitions of a field.
-    Field { path: Path, datatype: DataType },
+    Field { path: Path, datatype: DataType, from_root: bool },
     /// The items of a list in JSON.
     Items(JsonPath),
 }
@@ -200,6 +202,7 @@ pub(super) enum Op {
         path: Path,
         datatype: DataType,
         all: bool,
+        from_root: bool,
     },
     /// A part of the repetition in hand: component, subcomponent.
     Part {

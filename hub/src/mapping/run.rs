@@ -73,7 +73,20 @@ impl Mapping {
         if positions.len() > OUTPUTS_MAX {
             return Err(Fault::TooLarge.at(self.place.clone(), "each", None));
         }
-        positions.iter().enumerate().map(|(output, at)| self.output(&evaluator, output, at)).collect()
+        let mut outputs = Vec::with_capacity(positions.len());
+        for at in &positions {
+            if self.wants(&evaluator, at)? {
+                outputs.push(self.output(&evaluator, outputs.len(), at)?);
+            }
+        }
+        Ok(outputs)
+    }
+
+    /// Whether the place gives an output.
+    fn wants<'r>(&'r self, evaluator: &Evaluator<'r>, at: &Position<'r>) -> Result<bool, MapError> {
+        let Some((condition, place)) = &self.when else { return Ok(true) };
+        let value = evaluator.evaluate(condition, at);
+        value.map(|value| value.holds()).map_err(|fault| fault.at(place.clone(), "when", None))
     }
 
     fn ground<'r>(&self, document: &'r Document) -> Result<Ground<'r>, MapError> {

@@ -18,3 +18,6 @@ pub use spec::{
 pub use table::{ConfigHash, Configuration, Loaded, Route, SourceSpec, TestReport};
 
 pub use crate::mapping::TestResult;
+
+#[cfg(test)]
+mod tests;

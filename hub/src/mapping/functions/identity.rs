@@ -105,10 +105,15 @@ struct Places {
     kind: Option<u16>,
 }
 
-/// Where the authority stands: an HD in one component, or three components in a row.
+/// Where the authority stands.
 enum Authority {
+    /// An HD in one component.
     In(u16),
+    /// Three components in a row.
     From(u16),
+    /// The second to fourth subcomponent of a component.
+    Below(u16),
+    /// The value has none.
     Nowhere,
 }
 
@@ -116,7 +121,9 @@ fn places(field: &Field<'_>, datatype: DataType) -> Places {
     match datatype {
         DataType::Cx => Places { value: 1, authority: Authority::In(4), kind: Some(5) },
         DataType::Xcn => Places { value: 1, authority: Authority::In(9), kind: Some(13) },
-        DataType::Ei | DataType::Eip => Places { value: 1, authority: Authority::From(2), kind: None },
+        DataType::Ei => Places { value: 1, authority: Authority::From(2), kind: None },
+        // The placer's number, with `&` between its parts.
+        DataType::Eip => Places { value: 1, authority: Authority::Below(1), kind: None },
         DataType::Xon if field.component(10).is_some() => {
             Places { value: 10, authority: Authority::In(6), kind: Some(7) }
         }
@@ -156,7 +163,10 @@ fn of_field<'r>(field: &Field<'r>, datatype: DataType, environment: &'r Environm
         Authority::From(place) => {
             (field.component(place), field.component(place.saturating_add(1)), field.component(place.saturating_add(2)))
         }
-        Authority::Nowhere => (None, None, None),
+        Authority::Below(place) => {
+            (field.subcomponent(place, 2), field.subcomponent(place, 3), field.subcomponent(place, 4))
+        }
+        Authority::Nowhere => return Val::Object(vec![("value", Val::Text(fold_digits(trimmed(value))))]),
     };
     let names = Names { namespace, universal, universal_kind, kind };
     if let Some(system) = names.system(environment) {

@@ -2,6 +2,7 @@
 
 use super::text::joined;
 use super::{Arguments, Example, Function, Kind, Takes, one};
+use crate::mapping::error::Fault;
 use crate::mapping::value::Val;
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -50,6 +51,20 @@ pub(super) const FUNCTIONS: &[Function] = &[
         },
     },
     Function {
+        name: "element",
+        parameters: &[one("structure", Kind::Structure), one("name", Kind::Word)],
+        returns: Kind::Any,
+        doc: "One element of a structure that another function made.",
+        example: Example {
+            given: "PID|||||السيد^محمد",
+            expression: "PID-5 | human_name | element(\"text\")",
+            gives: r#""محمد السيد""#,
+        },
+        may_fail: false,
+        takes: Takes::Each,
+        run: element,
+    },
+    Function {
         name: "table",
         parameters: &[one("value", Kind::Value), one("table", Kind::Table)],
         returns: Kind::Any,
@@ -63,6 +78,15 @@ pub(super) const FUNCTIONS: &[Function] = &[
         },
     },
 ];
+
+fn element<'r>(arguments: &mut Arguments<'r>) -> Result<Val<'r>, Fault> {
+    let Some(name) = arguments.word(1) else { return Ok(Val::Absent) };
+    Ok(match arguments.take(0) {
+        Val::Object(fields) => fields.into_iter().find(|(key, _)| *key == name).map_or(Val::Absent, |(_, value)| value),
+        Val::Json(json) => json.get(&*name).map_or(Val::Absent, Val::Json),
+        Val::Absent | Val::Boolean(_) | Val::Text(_) | Val::Number(_) | Val::Field(_) | Val::List(_) => Val::Absent,
+    })
+}
 
 fn filled<'r>(arguments: &mut Arguments<'r>) -> Vec<Val<'r>> {
     arguments.take(0).into_items().into_iter().filter(|value| !value.is_empty()).collect()
