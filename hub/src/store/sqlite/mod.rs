@@ -72,8 +72,6 @@ pub struct SqliteStore {
     reader: Reader,
     broken: watch::Receiver<Option<StoreError>>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
-    /// Held as long as the store is open.
-    _lock: File,
 }
 
 impl SqliteStore {
@@ -84,7 +82,7 @@ impl SqliteStore {
         let lock = take_folder(folder)?;
         let file = folder.join("journal.db");
         migrate(&file).await?;
-        let writer = connect_writer(&file, clock).map_err(|error| classify(&error))?;
+        let writer = connect_writer(&file, clock, lock).map_err(|error| classify(&error))?;
         let options = SqliteConnectOptions::new().filename(&file).read_only(true).busy_timeout(BUSY_TIMEOUT);
         let pool = SqlitePoolOptions::new()
             .max_connections(READERS)
@@ -101,7 +99,6 @@ impl SqliteStore {
             reader: Reader { pool },
             broken,
             thread: Mutex::new(Some(thread)),
-            _lock: lock,
         })
     }
 
@@ -144,13 +141,13 @@ async fn migrate(file: &Path) -> Result<(), OpenError> {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_TIMEOUT);
-    let mut connection = options.connect().await.map_err(read::reading)?;
-    MIGRATIONS.run(&mut connection).await.map_err(|error| OpenError::Migration(error.to_string()))?;
-    sqlx::Connection::close(connection).await.map_err(read::reading)?;
-    Ok(())
+    let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.map_err(read::reading)?;
+    let migrated = MIGRATIONS.run(&pool).await.map_err(|error| OpenError::Migration(error.to_string()));
+    pool.close().await;
+    migrated
 }
 
-fn connect_writer(file: &Path, clock: Arc<dyn Clock>) -> rusqlite::Result<Writer> {
+fn connect_writer(file: &Path, clock: Arc<dyn Clock>, folder_lock: File) -> rusqlite::Result<Writer> {
     let connection = Connection::open(file)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.execute_batch(&format!(
@@ -172,7 +169,15 @@ fn connect_writer(file: &Path, clock: Arc<dyn Clock>) -> rusqlite::Result<Writer
         .query_map([low_water], |row| row.get(0).map(MessageId))?
         .collect::<rusqlite::Result<BTreeSet<_>>>()?;
     let broken = watch::Sender::new(None);
-    Ok(Writer { connection, clock, last: MessageId(last), unrouted, low_water: MessageId(low_water), broken })
+    Ok(Writer {
+        connection,
+        clock,
+        last: MessageId(last),
+        unrouted,
+        low_water: MessageId(low_water),
+        broken,
+        _folder_lock: folder_lock,
+    })
 }
 
 /// FULL, always: with NORMAL a power cut loses what was acknowledged. The test of the tests may lower it.
@@ -260,10 +265,12 @@ impl Store for SqliteStore {
     }
 
     fn health(&self) -> Result<(), StoreError> {
-        match &*self.broken.borrow() {
-            Some(error) => Err(error.clone()),
-            None => Ok(()),
+        if let Some(error) = &*self.broken.borrow() {
+            return Err(error.clone());
         }
+        // The other end of the watch goes with the writer, however it ended.
+        self.jobs()?;
+        self.broken.has_changed().map(|_| ()).map_err(|_| StoreError::Closed)
     }
 
     async fn close(&self) {

@@ -6,6 +6,7 @@
 //! A failed write or fsync is never tried again: from then on every job is refused.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::sync::Arc;
 
 use adapters::clock::Clock;
@@ -44,6 +45,8 @@ pub(super) struct Writer {
     pub(super) low_water: MessageId,
     /// Set once, when the journal can no longer be trusted.
     pub(super) broken: watch::Sender<Option<StoreError>>,
+    /// Goes last: the folder is free when the last commit is done, not before.
+    pub(super) _folder_lock: File,
 }
 
 /// What a group did to the writer's own state; counts only when the commit returned.
@@ -67,6 +70,14 @@ impl Writer {
             if !group.is_empty() {
                 self.commit_group(group);
             }
+        }
+        self.empty_log();
+    }
+
+    /// After a good end the journal is one file. If a reader is still at work, the next start does it.
+    fn empty_log(&self) {
+        if self.broken.borrow().is_none() {
+            let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
         }
     }
 
