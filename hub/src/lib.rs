@@ -1,8 +1,10 @@
 //! The middle of the hub: read `journey` as a message travels.
 
 pub mod actors;
+pub mod admin;
 pub mod audit;
 pub mod broker;
+pub mod cli;
 pub mod domain;
 pub mod finding;
 pub mod invariants;
