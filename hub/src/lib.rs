@@ -1,6 +1,7 @@
 //! The middle of the hub: read `journey` as a message travels.
 
 pub mod actors;
+pub mod admin;
 pub mod assembly;
 pub mod audit;
 pub mod broker;

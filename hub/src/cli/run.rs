@@ -1,22 +1,51 @@
 //! `hub run`: starts the hub, says where it is reached, and ends it in order.
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::exit::Exit;
+use super::{Exit, Global};
 use crate::actors::supervisor::keep_panics_quiet;
 use crate::assembly::{self, Assembly, StartError};
 use crate::routes::Configuration;
 use crate::store::StoreError;
 use crate::store::sqlite::OpenError;
+use crate::telemetry::{LogFormat, start_log};
 
 /// How often it is looked whether the journal is sound.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// The file that says where a running hub is reached.
 const READY_FILE: &str = "hub.ready.json";
+
+/// Start the hub, and run until Ctrl-C or SIGTERM; then what is in hand is finished, and nothing is lost
+#[derive(Args, Clone, Debug, Default)]
+#[command(after_help = "\
+Examples:
+  hub run
+      on the embedded defaults: data in ./data, routes.toml here, HL7 v2 where routes.toml says,
+      HTTP on 127.0.0.1:8080
+  hub run --config deploy/hub.toml --log json
+      as hub.toml says, with a log for machines
+  hub run --sample --once
+      plays a sample feed, prints what became of each message, and stops")]
+pub struct RunArgs {
+    /// How the log is written
+    #[arg(long, value_name = "FORMAT", env = "HUB_LOG_FORMAT")]
+    pub log: Option<LogFormat>,
+    /// Why HTTP may be open to the network without TLS
+    #[arg(long, value_name = "REASON", env = "HUB_HTTP_INSECURE")]
+    pub http_insecure: Option<String>,
+    /// Play a sample feed through the hub's own port, and print what became of each message
+    #[arg(long)]
+    pub sample: bool,
+    /// Stop after the table of the sample feed
+    #[arg(long, requires = "sample")]
+    pub once: bool,
+}
 
 /// What `hub run` works on.
 pub struct RunSettings {
@@ -28,8 +57,30 @@ pub struct RunSettings {
     pub http: SocketAddr,
 }
 
+/// Runs on a runtime of its own: one for the transports and the SQL, with the actors on this thread.
+pub fn run_blocking(global: &Global, args: &RunArgs) -> Exit {
+    let Ok(http) = global.http.as_deref().unwrap_or("127.0.0.1:8080").parse() else {
+        super::output::complain("--http takes an address such as 127.0.0.1:8080");
+        return Exit::Usage;
+    };
+    start_log(args.log.unwrap_or(LogFormat::Text), std::io::stderr().is_terminal());
+    let settings = RunSettings {
+        data: global.data.clone().unwrap_or_else(|| "data".into()),
+        routes: global.routes.clone().unwrap_or_else(|| "routes.toml".into()),
+        http,
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            super::output::complain(&format!("no runtime: {error}"));
+            return Exit::Io;
+        }
+    };
+    actix::System::with_tokio_rt(move || runtime).block_on(run(settings))
+}
+
 /// Runs until a signal, or until a part fails for good.
-pub async fn run(settings: RunSettings) -> Exit {
+async fn run(settings: RunSettings) -> Exit {
     keep_panics_quiet();
     crash_as_asked();
     let loaded = match Configuration::load(&settings.routes) {
@@ -64,12 +115,12 @@ async fn wait_for_end(
     let mut look = tokio::time::interval(LOOK_EVERY);
     loop {
         tokio::select! {
-            _ = terminate.recv() => return Exit::Done,
-            _ = interrupt.recv() => return Exit::Done,
+            _ = terminate.recv() => return Exit::Success,
+            _ = interrupt.recv() => return Exit::Success,
             _ = hangup.recv() => reload(assembly).await,
             Some(escalation) = escalations.recv() => {
                 tracing::error!(part = %escalation.part, cause = %escalation.cause, "failed too often");
-                return Exit::RootFailure;
+                return Exit::Software;
             }
             _ = look.tick() => {
                 if let Err(error @ StoreError::Broken(_)) = assembly.hub.store.health() {
@@ -100,7 +151,7 @@ fn refuse(error: StartError) -> Exit {
         }
         StartError::Data(OpenError::Taken { .. }) => {
             super::output::complain(&error.to_string());
-            Exit::Taken
+            Exit::CannotCreate
         }
         StartError::Adapter(_) | StartError::Data(OpenError::Migration(_)) => {
             super::output::complain(&error.to_string());

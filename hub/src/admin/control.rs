@@ -1,0 +1,134 @@
+//! What the HTTP interface asks of the running hub.
+//!
+//! In come questions of operators; out go answers of the parts that know. Promised: the interface holds
+//! nothing of its own, so what it shows is what is. Refused: nothing here; each part refuses for itself.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use adapters::clock::Timestamp;
+use async_trait::async_trait;
+use tokio::sync::broadcast;
+
+use crate::finding::Findings;
+use crate::journey::Live;
+use crate::journey::dead_letter::ReplayError;
+use crate::store::{DeliveryId, MessageId, Store, StoreError};
+
+/// The running hub, as the HTTP interface sees it.
+#[async_trait]
+pub trait Control: Send + Sync + 'static {
+    /// The truth.
+    fn store(&self) -> Arc<dyn Store>;
+
+    /// The configuration of now.
+    fn live(&self) -> Arc<Live>;
+
+    /// Whether each part can do its work. The hub is ready when all can.
+    fn ready(&self) -> Vec<Part>;
+
+    /// Reads the configuration again, all or nothing (H7). Gives its hash.
+    async fn reload(&self) -> Result<String, Findings>;
+
+    /// A new run of a message that is at its end, by every route that takes it now.
+    async fn replay_message(&self, message: MessageId) -> Result<(), ReplayError>;
+
+    /// A new run for one dead delivery, to its destination only.
+    async fn replay_delivery(&self, delivery: DeliveryId) -> Result<(), ReplayError>;
+
+    /// A new run of a message whose run itself is a dead letter.
+    async fn replay_poisoned(&self, message: MessageId) -> Result<(), ReplayError>;
+
+    /// The newest messages that the search index has for an identifier, `limit` at most.
+    async fn find(&self, by: SearchBy, value: &str, limit: usize) -> Result<Vec<MessageId>, StoreError>;
+
+    /// What happens from now on. A reader that is too slow misses events, and is told how many.
+    fn tap(&self) -> broadcast::Receiver<TapEvent>;
+
+    /// Everything that is counted, in the OpenMetrics text format.
+    fn metrics(&self) -> String;
+
+    /// How each source stands.
+    fn sources(&self) -> Vec<SourceStatus>;
+
+    /// How each destination and channel stands.
+    fn destinations(&self) -> Vec<DestinationStatus>;
+}
+
+/// A part of the hub, and whether it can do its work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// `journal`, `source kasr-al-ainy`.
+    pub name: String,
+    /// Why it cannot, without text of a database or a path.
+    pub trouble: Option<String>,
+}
+
+/// By what people look for messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SearchBy {
+    /// The patient's identifier, as the source's `patient` reads it.
+    Patient,
+    /// An order number, as the source's `order` reads it.
+    Order,
+    /// MSH-10.
+    ControlId,
+}
+
+impl SearchBy {
+    /// The kind of the term in the index.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            SearchBy::Patient => "patient",
+            SearchBy::Order => "order",
+            SearchBy::ControlId => "control_id",
+        }
+    }
+}
+
+/// How a source stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceStatus {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Where it really listens: the port that it got if the configuration says 0.
+    pub address: Option<SocketAddr>,
+    /// In a word: `listening`, `stopped`, `restarting`.
+    pub state: &'static str,
+    /// Why it does not work.
+    pub trouble: Option<String>,
+}
+
+/// How a destination or a channel stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DestinationStatus {
+    /// Its name in the configuration.
+    pub name: String,
+    /// In a word: `delivering`, `waiting`, `stopped`.
+    pub state: &'static str,
+    /// Deliveries in memory that have not ended.
+    pub open: u64,
+    /// Why it does not work.
+    pub trouble: Option<String>,
+}
+
+/// One thing that happened, without anything of a body (H10).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TapEvent {
+    /// When.
+    pub at: Timestamp,
+    /// To which message.
+    pub message: MessageId,
+    /// From which source.
+    pub source: Arc<str>,
+    /// `RDE^O11`, or the type of an event.
+    pub kind: Arc<str>,
+    /// The stage of the journey: `receive`, `route`, `apply`, `deliver`.
+    pub stage: &'static str,
+    /// What became of it there, in a word: `accepted`, `mapped`, `delivered`.
+    pub outcome: &'static str,
+    /// The route, channel or destination, if the stage has one.
+    pub at_name: Option<Arc<str>>,
+    /// The code, if it went badly.
+    pub code: Option<Arc<str>>,
+}
