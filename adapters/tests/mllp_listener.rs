@@ -1,4 +1,5 @@
 //! The MLLP listener against real sockets: what it takes, what it refuses, and how it ends.
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -6,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use adapters::hl7v2::listener::{Listener, Options};
-use adapters::hl7v2::mllp::encode;
+use adapters::hl7v2::mllp::{can_be_framed, encode};
 use adapters::limits::{FrameLimits, ListenLimits};
 use adapters::{BreachKind, SourceError};
 use bytes::Bytes;
@@ -490,6 +491,45 @@ async fn draining_does_not_wait_for_silent_peers() {
     let started = tokio::time::Instant::now();
     hub.stop().await.expect("drained");
     assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hostile_bytes_are_answered_or_closed_and_harm_nobody() {
+    let hub = Running::start(ListenLimits { accepts_per_second_max: 10_000, ..limits() }).await;
+    let mut bystander = hub.client().await;
+    let mut seed = 0x2545_F491_4F6C_DD1D_u64;
+    for nth in 0..500 {
+        let mut client = hub.client().await;
+        client.write(&hostile(&mut seed)).await;
+        soon(client.stream.shutdown()).await.expect("closed");
+        while let Some(answer) = client.answer().await {
+            assert!(answer.starts_with("AA ") || answer == "AR cut" || answer == "AR too large", "{answer}");
+        }
+        let body = format!("MSH|{nth}");
+        assert_eq!(bystander.ask(&body).await, Some(format!("AA {body}")));
+    }
+    until(|| hub.open_connections() == 1).await;
+    assert!(hub.intake.begun_count() > 1_000, "the bytes must have held frames too");
+    assert!(hub.intake.begun.lock().expect("lock").iter().all(|body| can_be_framed(body)));
+    hub.stop().await.expect("drained");
+}
+
+/// Up to 4 KiB, a quarter of them bytes of the framing, sometimes with a frame over the limit.
+fn hostile(seed: &mut u64) -> Vec<u8> {
+    let mut next = || {
+        *seed ^= *seed << 13;
+        *seed ^= *seed >> 7;
+        *seed ^= *seed << 17;
+        usize::try_from(*seed >> 33).expect("31 bits")
+    };
+    let alphabet = b"\x0b\x1c\r\n\0MSH|^~\\&|a\xd8\xb5\xff";
+    let length = next() % 4096;
+    let mut bytes: Vec<u8> = (0..length).map(|_| alphabet[next() % alphabet.len()]).collect();
+    if next() % 8 == 0 {
+        bytes.push(0x0b);
+        bytes.extend(std::iter::repeat_n(b'x', 65 * 1024));
+    }
+    bytes
 }
 
 #[tokio::test]

@@ -226,7 +226,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         soon(async {
             loop {
                 match self.events.pop_front() {
-                    Some(Event::Frame(body)) => return Some(String::from_utf8(body.to_vec()).expect("text")),
+                    Some(Event::Frame(body)) => return Some(String::from_utf8_lossy(&body).into_owned()),
                     Some(other) => panic!("{other:?} from the listener"),
                     None => {}
                 }

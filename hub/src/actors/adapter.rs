@@ -114,6 +114,7 @@ pub async fn start_source(
         address: settings.listen.to_string(),
         limits: listen_limits(settings),
         tls: tls.clone(),
+        unframed: settings.unframed,
         clock,
     };
     let listener = listener::Listener::new(options);
