@@ -124,7 +124,7 @@ pub async fn start(
     let (closed, closing) = watch::channel(false);
     let reception = Arc::new(Reception {
         hub: Arc::clone(&hub),
-        shards: stages.shards.clone(),
+        shards: stages.shards.iter().map(|shard| (Mutex::default(), shard.clone())).collect(),
         memory: Arc::new(Semaphore::new(MEMORY_KIB)),
         closed: closing,
     });
@@ -172,16 +172,12 @@ struct Stages {
 /// Starts publisher, consumers and shards.
 fn start_stages(hub: &Arc<Hub>, root: &Root, arbiters: &[Arbiter]) -> Stages {
     let channels = Channel::ALL.map(Channel::name);
-    let broker = Arc::new(Embedded::new(&channels, PARTITIONS));
+    let broker: Arc<dyn Broker> = Arc::new(Embedded::new(&channels, PARTITIONS));
     let (records, published) = mpsc::channel(publish::QUEUE_MAX);
     let outbox = Outbox::new(Arc::clone(hub), records.clone());
     let aside = Aside::default();
-    let publisher = Publisher {
-        hub: Arc::clone(hub),
-        broker: Arc::clone(&broker) as Arc<dyn Broker>,
-        records: published,
-        aside: aside.clone(),
-    };
+    let publisher =
+        Publisher { hub: Arc::clone(hub), broker: Arc::clone(&broker), records: published, aside: aside.clone() };
     tokio::spawn(publisher.run());
     let mut shards = Vec::with_capacity(arbiters.len());
     let mut events = Vec::with_capacity(arbiters.len());

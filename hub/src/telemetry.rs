@@ -56,7 +56,8 @@ pub struct Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
-        let answer_time = Family::new_with_constructor(answer_histogram as fn() -> Histogram);
+        let histogram: fn() -> Histogram = || Histogram::new(ANSWER_BOUNDS);
+        let answer_time = Family::new_with_constructor(histogram);
         let mut metrics = Metrics {
             registry: Registry::with_prefix("hub"),
             received: Family::default(),
@@ -73,10 +74,6 @@ impl Default for Metrics {
         metrics.register();
         metrics
     }
-}
-
-fn answer_histogram() -> Histogram {
-    Histogram::new(ANSWER_BOUNDS)
 }
 
 impl Metrics {

@@ -122,12 +122,14 @@ pub async fn start_source(
     let (drain, draining) = watch::channel(false);
     let (end, ended) = watch::channel(false);
     let (first_error, mut failed) = watch::channel(None);
-    tokio::spawn(
-        keep_running(name, listener, intake, draining, root, first_error).map(move |()| end.send_replace(true)),
-    );
+    let kept = Kept { name, source: listener, intake, draining, root, first_error };
+    tokio::spawn(async move {
+        kept.run().await;
+        end.send_replace(true);
+    });
     let listening = tokio::time::timeout(BIND_DEADLINE, async {
         tokio::select! {
-            bound = bound.wait_for(Option::is_some) => bound.ok().and_then(|address| *address).ok_or_else(String::new),
+            taken = bound.wait_for(Option::is_some) => taken.ok().and_then(|address| *address).ok_or_else(String::new),
             error = failed.wait_for(Option::is_some) => Err(error.ok().and_then(|error| error.clone()).unwrap_or_default()),
         }
     });
@@ -145,35 +147,39 @@ pub async fn start_source(
     }
 }
 
-/// Runs a source until it is drained; failures and panics start it again, up to the intensity.
-async fn keep_running(
+/// A source that is kept running.
+struct Kept {
     name: Arc<str>,
-    mut source: listener::Listener,
+    source: listener::Listener,
     intake: Arc<dyn Intake>,
-    mut draining: watch::Receiver<bool>,
+    draining: watch::Receiver<bool>,
     root: Root,
     first_error: watch::Sender<Option<String>>,
-) {
-    let mut intensity = Intensity::new(Policy::default());
-    loop {
-        let run = AssertUnwindSafe(source.run(Arc::clone(&intake), draining.clone())).catch_unwind().await;
-        let cause = match run {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => panicked_at(),
-        };
-        first_error.send_replace(Some(cause.clone()));
-        tracing::warn!(source = %name, %cause, "the source failed");
-        match intensity.failed(Instant::now()) {
-            Next::Restart(wait) => {
-                let stopped = tokio::time::timeout(wait, draining.wait_for(|draining| *draining)).await;
-                if stopped.is_ok() {
+}
+
+impl Kept {
+    /// Runs until drained; failures and panics start it again, up to the intensity.
+    async fn run(mut self) {
+        let mut intensity = Intensity::new(Policy::default());
+        loop {
+            let run = self.source.run(Arc::clone(&self.intake), self.draining.clone());
+            let cause = match AssertUnwindSafe(run).catch_unwind().await {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => panicked_at(),
+            };
+            self.first_error.send_replace(Some(cause.clone()));
+            tracing::warn!(source = %self.name, %cause, "the source failed");
+            match intensity.failed(Instant::now()) {
+                Next::Restart(wait) => {
+                    if tokio::time::timeout(wait, self.draining.wait_for(|draining| *draining)).await.is_ok() {
+                        return;
+                    }
+                }
+                Next::Escalate => {
+                    let _ = self.root.send(Escalation { part: format!("source {}", self.name), cause }).await;
                     return;
                 }
-            }
-            Next::Escalate => {
-                let _ = root.send(Escalation { part: format!("source {name}"), cause }).await;
-                return;
             }
         }
     }

@@ -185,24 +185,23 @@ impl<W: Work> Handler<Ask<W>> for Cell<W> {
             return;
         };
         let guarded = async move {
-            let done = AssertUnwindSafe(worker.work(job)).catch_unwind().await;
-            (worker, done)
+            let outcome = AssertUnwindSafe(worker.work(job)).catch_unwind().await;
+            (worker, outcome)
         };
-        context.wait(actix::ActorFutureExt::map(
-            guarded.into_actor(self),
-            |(worker, done), cell, context| match done {
+        let settled =
+            actix::ActorFutureExt::map(guarded.into_actor(self), |(used, outcome), cell, afterwards| match outcome {
                 Ok(done) => {
-                    cell.worker = Some(worker);
+                    cell.worker = Some(used);
                     let _ = reply.send(Ok(done));
                 }
                 Err(_) => {
                     cell.panics += 1;
                     cell.pause = PAUSE_AFTER_PANIC;
                     let _ = reply.send(Err(Fault::Panicked(panicked_at())));
-                    context.stop();
+                    afterwards.stop();
                 }
-            },
-        ));
+            });
+        context.wait(settled);
     }
 }
 

@@ -14,10 +14,12 @@ use super::{Broker, Consumption, PublishError, Record};
 /// Records that wait in one partition at most.
 pub const PARTITION_MAX: usize = 1024;
 
+type Partitions = Vec<Box<dyn Consumption>>;
+
 /// The embedded broker.
 pub struct Embedded {
     partitions: HashMap<Arc<str>, Vec<mpsc::Sender<Record>>>,
-    consumptions: Mutex<HashMap<Arc<str>, Vec<Box<dyn Consumption>>>>,
+    consumptions: Mutex<HashMap<Arc<str>, Partitions>>,
 }
 
 impl Embedded {

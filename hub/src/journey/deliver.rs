@@ -118,7 +118,11 @@ pub fn courier(plan: Plan) -> (Courier, impl Future<Output = ()> + Send) {
     let handle = Courier { offers, behind: Arc::clone(&behind), stop: Arc::new(stop), ended };
     let free = (0..plan.cells.len()).collect();
     let round = Round { plan, offered, behind, stopped, lanes: Lanes::default(), free };
-    (handle, round.run().map(move |()| drop(end.send_replace(true))))
+    let work = async move {
+        round.run().await;
+        end.send_replace(true);
+    };
+    (handle, work)
 }
 
 struct Round {

@@ -14,7 +14,7 @@ use super::blame::provoke;
 use super::{Answered, Journaled, Launch, Live};
 use crate::keys::Keys;
 use crate::mapping::{Context, MapError, Output};
-use crate::routes::{Order, Route};
+use crate::routes::{Order, Route, Target};
 use crate::store::{Cause, DeliveryId, MessageRef, NewDelivery, NewOutput, NewRun, Row, RunState, UnitOfWork};
 
 /// Everything that one message gives.
@@ -63,13 +63,10 @@ pub fn decode(live: &Live, message: &Journaled) -> Result<Document, Cause> {
 
 /// Routes and maps one message.
 pub fn map(live: &Live, keys: &Keys, message: &Journaled, now: Timestamp) -> Mapped {
-    let mut mapped = Mapped::default();
+    let mut pass = Pass { live, message, now, mapped: Mapped::default() };
     let document = match decode(live, message) {
         Ok(document) => document,
-        Err(cause) => {
-            mapped.end(live, message, None, RunState::Refused, Some(cause), now);
-            return mapped;
-        }
+        Err(cause) => return pass.end_unrouted(RunState::Refused, Some(cause)),
     };
     provoke("MAP", &message.control_id);
     let context = Context {
@@ -82,117 +79,106 @@ pub fn map(live: &Live, keys: &Keys, message: &Journaled, now: Timestamp) -> Map
     if let Some(only) = &message.only {
         routes.retain(|route| *route.id == *only.route);
     }
-    for (route, run_no) in routes.iter().zip(message.next_run..) {
+    if routes.is_empty() {
+        return pass.end_unrouted(RunState::Filtered, None);
+    }
+    for (route, run_no) in routes.into_iter().zip(message.next_run..) {
         match route.run(&document, &context) {
-            Ok(outputs) => mapped.add_run(live, message, route, (run_no, now), outputs),
+            Ok(outputs) => pass.add_run(route, run_no, outputs),
             Err(error) => {
-                mapped.refuse_run(live, message, route, (run_no, now), &error);
+                let cause = Cause::new(&error.code.to_string(), &reason_of(&error));
+                pass.end_run(Some(route), run_no, RunState::Refused, Some(cause));
             }
         }
     }
-    if routes.is_empty() {
-        mapped.end(live, message, None, RunState::Filtered, None, now);
-    }
-    mapped
+    pass.mapped
 }
 
 /// The rows of a message that cannot be finished: dead-lettered, with its cause.
 pub fn bury(live: &Live, message: &Journaled, cause: Cause, now: Timestamp) -> Mapped {
-    let mut mapped = Mapped::default();
-    mapped.end(live, message, None, RunState::DeadLettered, Some(cause), now);
-    mapped
+    let pass = Pass { live, message, now, mapped: Mapped::default() };
+    pass.end_unrouted(RunState::DeadLettered, Some(cause))
 }
 
-impl Mapped {
-    /// A run without deliveries is an end.
-    fn end(
-        &mut self,
-        live: &Live,
-        message: &Journaled,
-        route: Option<(&Route, u32)>,
-        state: RunState,
-        cause: Option<Cause>,
-        now: Timestamp,
-    ) {
-        let (name, run_no) = route.map_or((None, message.next_run), |(route, run_no)| (Some(route), run_no));
-        self.runs.push((name.map_or("none", |route| route.id.as_str()).into(), state));
-        if state != RunState::Filtered {
-            self.answer.clone_from(&cause);
+/// One message on its way through route and map.
+struct Pass<'a> {
+    live: &'a Live,
+    message: &'a Journaled,
+    now: Timestamp,
+    mapped: Mapped,
+}
+
+impl Pass<'_> {
+    /// The message ends here.
+    fn end_unrouted(mut self, state: RunState, cause: Option<Cause>) -> Mapped {
+        self.end_run(None, self.message.next_run, state, cause);
+        self.mapped
+    }
+
+    /// A run, with what became of it.
+    fn end_run(&mut self, route: Option<&Route>, run_no: u32, state: RunState, cause: Option<Cause>) {
+        self.mapped.runs.push((route.map_or("none", |taken| taken.id.as_str()).into(), state));
+        if state != RunState::Filtered && self.mapped.answer.is_none() {
+            self.mapped.answer.clone_from(&cause);
         }
-        self.rows.push(Row::Run(NewRun {
-            message: MessageRef::Stored(message.id),
+        self.mapped.rows.push(Row::Run(NewRun {
+            message: MessageRef::Stored(self.message.id),
             run_no,
-            route: name.map(|route| route.id.as_str().into()),
-            mapping: name.and_then(mapping_of),
-            configuration: live.number,
-            started_at: now,
+            route: route.map(|taken| taken.id.as_str().into()),
+            mapping: route.and_then(mapping_of),
+            configuration: self.live.number,
+            started_at: self.now,
             state,
             cause,
         }));
     }
 
-    fn refuse_run(
-        &mut self,
-        live: &Live,
-        message: &Journaled,
-        route: &Route,
-        (run_no, now): (u32, Timestamp),
-        error: &MapError,
-    ) {
-        let cause = Cause::new(&error.code.to_string(), &reason_of(error));
-        self.end(live, message, Some((route, run_no)), RunState::Refused, Some(cause), now);
-    }
-
-    fn add_run(
-        &mut self,
-        live: &Live,
-        message: &Journaled,
-        route: &Route,
-        (run_no, now): (u32, Timestamp),
-        outputs: Vec<Output>,
-    ) {
+    fn add_run(&mut self, route: &Route, run_no: u32, outputs: Vec<Output>) {
         let state = if outputs.is_empty() { RunState::Filtered } else { RunState::Mapped };
-        self.end(live, message, Some((route, run_no)), state, None, now);
-        let lane = message.lane.filter(|_| route.order == Order::Key);
+        self.end_run(Some(route), run_no, state, None);
         let mut delivery_no = 0;
         for (output, output_no) in outputs.into_iter().zip(1..) {
-            let command: Option<Arc<str>> = output.command.as_deref().map(Arc::from);
-            let kind: Arc<str> = output.resource_type.as_str().into();
-            self.rows.push(Row::Output(NewOutput {
-                message: message.id,
+            self.mapped.rows.push(Row::Output(NewOutput {
+                message: self.message.id,
                 run_no,
                 output_no,
                 format: output.format,
-                command: command.clone(),
-                kind: Arc::clone(&kind),
+                command: output.command.as_deref().map(Arc::from),
+                kind: output.resource_type.as_str().into(),
                 body: route.mapping().is_some().then(|| output.body.clone()),
             }));
-            let wanted = |name: &str| message.only.as_ref().is_none_or(|only| *only.destination == *name);
+            let only = self.message.only.as_ref();
+            let wanted = |name: &str| only.is_none_or(|only| *only.destination == *name);
             for target in route.to.iter().filter(|target| wanted(target.name())) {
                 delivery_no += 1;
-                let id = DeliveryId { message: message.id, run_no, delivery_no };
-                self.rows.push(Row::Delivery(NewDelivery {
-                    id,
-                    output_no,
-                    destination: target.name().into(),
-                    lane,
-                    created_at: now,
-                }));
-                self.launches.push(Launch {
-                    id,
-                    target: target.clone(),
-                    lane,
-                    source: Arc::clone(&message.source),
-                    route: route.id.as_str().into(),
-                    created_at: now,
-                    format: output.format,
-                    command: command.clone(),
-                    kind: Arc::clone(&kind),
-                    body: output.body.clone(),
-                    suspect: false,
-                });
+                let id = DeliveryId { message: self.message.id, run_no, delivery_no };
+                self.add_delivery(route, target, (id, output_no), &output);
             }
         }
+    }
+
+    fn add_delivery(&mut self, route: &Route, target: &Target, (id, output_no): (DeliveryId, u32), output: &Output) {
+        let lane = self.message.lane.filter(|_| route.order == Order::Key);
+        self.mapped.rows.push(Row::Delivery(NewDelivery {
+            id,
+            output_no,
+            destination: target.name().into(),
+            lane,
+            created_at: self.now,
+        }));
+        self.mapped.launches.push(Launch {
+            id,
+            target: target.clone(),
+            lane,
+            source: Arc::clone(&self.message.source),
+            route: route.id.as_str().into(),
+            created_at: self.now,
+            format: output.format,
+            command: output.command.as_deref().map(Arc::from),
+            kind: output.resource_type.as_str().into(),
+            body: output.body.clone(),
+            suspect: false,
+        });
     }
 }
 

@@ -18,9 +18,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc::OwnedPermit;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
-use self::answer::{Acknowledger, Plan};
+use self::answer::{Acknowledger, Asked, Plan};
 use self::policy::{Objection, check};
 use super::consume::shard_of;
 use super::{Accepted, Answered, Hub, Journaled, Live};
@@ -41,8 +41,9 @@ const PIECE_BYTES: usize = 1024;
 pub struct Reception {
     /// What every stage holds.
     pub hub: Arc<Hub>,
-    /// A sender a shard.
-    pub shards: Vec<mpsc::Sender<Accepted>>,
+    /// A sender a shard, with the place where messages of its lanes queue for room: whoever comes first
+    /// goes into the journal first (H5).
+    pub shards: Vec<(Mutex<()>, mpsc::Sender<Accepted>)>,
     /// Memory for the bodies of messages that are not routed yet, in KiB.
     pub memory: Arc<Semaphore>,
     /// No message is accepted any more once this is true.
@@ -141,7 +142,7 @@ impl Receiver {
             return Err(Objection::closing());
         }
         let answer = self.acknowledger.positive(&candidate.message, candidate.plan);
-        let new = self.new_message(candidate, None, answer.clone());
+        let new = self.new_message(candidate, None, answer);
         let room = self.room_for(&new).await.ok_or_else(Objection::overloaded)?;
         let unit = UnitOfWork::of(vec![Row::Message(Box::new(new.clone()))]);
         let outcome = self.hub().store.commit(vec![unit]).await.pop();
@@ -149,7 +150,7 @@ impl Receiver {
             Some(Outcome::Committed(ids)) => {
                 let id = ids.first().copied().ok_or_else(|| Objection::store(&StoreError::Closed))?;
                 self.count("accepted");
-                Ok(self.hand_over(candidate, new, id, room, answer))
+                Ok(self.hand_over(candidate, new, id, room))
             }
             Some(Outcome::Repeat { of, answer: stored }) => {
                 self.count("repeated");
@@ -162,14 +163,8 @@ impl Receiver {
     }
 
     /// Gives an accepted message to its shard. From here on the journal answers for it.
-    fn hand_over(
-        &self,
-        candidate: &Candidate<'_>,
-        new: NewMessage,
-        id: MessageId,
-        room: Room,
-        answer: Option<Bytes>,
-    ) -> Reply {
+    fn hand_over(&self, candidate: &Candidate<'_>, new: NewMessage, id: MessageId, room: Room) -> Reply {
+        let answer = new.answer;
         let (asker, later) = if candidate.plan.application_is_wanted() {
             let (asker, answered) = oneshot::channel();
             (Some(asker), Some(self.answer_later(candidate, id, answered)))
@@ -201,11 +196,12 @@ impl Receiver {
         answered: oneshot::Receiver<Answered>,
     ) -> oneshot::Receiver<Bytes> {
         let (sender, later) = oneshot::channel();
-        let (body, plan, rule) = (candidate.arrival.bytes.clone(), candidate.plan, charset_rule(candidate.source));
+        let plan = candidate.plan;
+        let asked = Asked { body: candidate.arrival.bytes.clone(), rule: charset_rule(candidate.source), id };
         let acknowledger = self.acknowledger.clone();
         tokio::spawn(async move {
-            let Ok(Ok(answered)) = tokio::time::timeout(APPLICATION_DEADLINE, answered).await else { return };
-            if let Some(answer) = acknowledger.application(body, rule, plan, id, &answered) {
+            let Ok(Ok(became)) = tokio::time::timeout(APPLICATION_DEADLINE, answered).await else { return };
+            if let Some(answer) = acknowledger.application(asked, plan, &became) {
                 let _ = sender.send(answer);
             }
         });
@@ -230,12 +226,14 @@ impl Receiver {
 
     async fn room_for(&self, new: &NewMessage) -> Option<Room> {
         let seed = MessageId(new.identity.first().copied().map_or(0, i64::from));
-        let shard = self.reception.shards.get(shard_of(new.lane, seed, self.reception.shards.len()))?.clone();
+        let shards = &self.reception.shards;
+        let (turn, shard) = shards.get(shard_of(new.lane, seed, shards.len()))?;
         let pieces = u32::try_from(new.body.len() / PIECE_BYTES + 1).ok()?;
         let memory = Arc::clone(&self.reception.memory);
         let room = async {
+            let _turn = turn.lock().await;
             let held = memory.acquire_many_owned(pieces).await.ok()?;
-            Some(Room { shard: shard.reserve_owned().await.ok()?, memory: held })
+            Some(Room { shard: shard.clone().reserve_owned().await.ok()?, memory: held })
         };
         tokio::time::timeout(ROOM_DEADLINE, room).await.ok().flatten()
     }

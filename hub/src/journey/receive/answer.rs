@@ -46,6 +46,16 @@ impl Plan {
     }
 }
 
+/// A message that asked for an application answer.
+pub struct Asked {
+    /// Its bytes.
+    pub body: Bytes,
+    /// How they are read.
+    pub rule: CharsetRule,
+    /// Its place in the journal.
+    pub id: MessageId,
+}
+
 /// Writes answers.
 #[derive(Clone)]
 pub struct Acknowledger {
@@ -87,14 +97,7 @@ impl Acknowledger {
     }
 
     /// The application answer of a message that was routed.
-    pub fn application(
-        &self,
-        body: Bytes,
-        rule: CharsetRule,
-        plan: Plan,
-        id: MessageId,
-        answered: &Answered,
-    ) -> Option<Bytes> {
+    pub fn application(&self, asked: Asked, plan: Plan, answered: &Answered) -> Option<Bytes> {
         let (success, code, problems) = match answered {
             Answered::Taken => (true, Code::ApplicationAccept, Vec::new()),
             Answered::Refused(cause) => (false, Code::ApplicationError, vec![problem_from(cause)]),
@@ -102,8 +105,8 @@ impl Acknowledger {
         if !plan.mode.application_due(success) {
             return None;
         }
-        let document = hl7v2::Document::read(body, rule).ok()?;
-        let (control_id, time) = (id.to_string(), stamp(self.clock.now()));
+        let document = hl7v2::Document::read(asked.body, asked.rule).ok()?;
+        let (control_id, time) = (asked.id.to_string(), stamp(self.clock.now()));
         let answer = Answer { problems: &problems, ..Answer::new(code, &control_id, &time) };
         Some(ack::write(&document.message(), &answer).into())
     }

@@ -173,7 +173,7 @@ impl Reader {
             cause: cause(row)?,
             outputs: outputs
                 .iter()
-                .map(|row| Ok((number(row, "output_no")?, output(row)?)))
+                .map(|one| Ok((number(one, "output_no")?, output(one)?)))
                 .collect::<Result<_, _>>()?,
             deliveries: self.deliveries(id, run_no).await?,
         })

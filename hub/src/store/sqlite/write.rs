@@ -103,7 +103,7 @@ fn change_delivery(connection: &Connection, change: &DeliveryChange) -> rusqlite
             id.delivery_no,
             state.number(),
             attempts,
-            next_at.map(|at| at.0),
+            next_at.map(|next| next.0),
             ended_at,
             cause.as_ref().map(|cause| &*cause.code),
             cause.as_ref().map(|cause| &*cause.reason),
