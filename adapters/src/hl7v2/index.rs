@@ -18,6 +18,10 @@ use super::findings::Findings;
 use super::groups::Groups;
 use super::message::Message;
 
+mod terminators;
+
+use terminators::Terminators;
+
 /// The byte order mark of UTF-8.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -179,13 +183,15 @@ impl Index {
             let length = memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
             let (line, after) = rest.split_at(length);
             let end = at.saturating_add(length);
-            let next = end.saturating_add(terminators.measure(after));
-            if let Some(name) = segment_name(line, separator) {
+            // A name alone may as well be a word in a text that was broken by another kind of line break.
+            let is_own_line = at == start || terminators.last == terminators.first;
+            if let Some(name) = segment_name(line, separator).filter(|name| is_own_line || line.len() > name.len()) {
                 self.begin(name, at)?;
             } else {
                 self.go_on();
             }
             push_separators(line, separator, narrow(at), &mut self.ends);
+            let next = end.saturating_add(terminators.measure(after));
             self.finish(bytes, end, next)?;
             at = next;
         }
@@ -269,62 +275,6 @@ impl Index {
 
     fn token_of_first_line(&self, token: usize) -> Option<Range<usize>> {
         self.token(self.lines.first()?, token)
-    }
-}
-
-/// Which terminators a message uses.
-#[derive(Default)]
-struct Terminators {
-    carriage_return: bool,
-    line_feed: bool,
-    both: bool,
-    blank: bool,
-    missing: bool,
-}
-
-impl Terminators {
-    /// How many bytes of line breaks `after` begins with.
-    fn measure(&mut self, after: &[u8]) -> usize {
-        let length = match after {
-            [] => {
-                self.missing = true;
-                0
-            }
-            [b'\r', b'\n', ..] => {
-                self.both = true;
-                2
-            }
-            [b'\r', ..] => {
-                self.carriage_return = true;
-                1
-            }
-            _ => {
-                self.line_feed = true;
-                1
-            }
-        };
-        match after.get(length) {
-            Some(&byte) if is_line_break(byte) => {
-                self.blank = true;
-                after.iter().take_while(|&&after| is_line_break(after)).count()
-            }
-            _ => length,
-        }
-    }
-
-    fn report(&self, findings: &mut Findings) {
-        for (seen, finding) in [
-            (self.line_feed || self.both, Findings::FOREIGN_TERMINATOR),
-            (self.blank, Findings::BLANK_LINES),
-            (self.missing, Findings::NO_FINAL_TERMINATOR),
-        ] {
-            if seen {
-                findings.add(finding);
-            }
-        }
-        if [self.carriage_return, self.line_feed, self.both].into_iter().filter(|seen| *seen).count() > 1 {
-            findings.add(Findings::MIXED_TERMINATORS);
-        }
     }
 }
 

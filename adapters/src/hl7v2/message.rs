@@ -84,6 +84,15 @@ impl<'a> Message<'a> {
         grammar::structure_of(&header.message_code().text(), &header.trigger().text(), &header.structure().text())
     }
 
+    /// How many escape sequences of the whole message are unknown or unterminated, and stay as they are.
+    pub fn unknown_escapes(&self) -> usize {
+        let repetitions =
+            self.segments().flat_map(|segment| segment.fields().skip(usize::from(segment.is_header()) * 2));
+        let components =
+            repetitions.flat_map(|field| field.repetitions()).flat_map(|repetition| repetition.components());
+        components.flat_map(|component| component.subcomponents()).map(|leaf| leaf.unknown_escapes()).sum()
+    }
+
     /// The message without MSH-7: what two sendings of the same message have in common.
     pub fn without_time(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let time = self.header().time().span();

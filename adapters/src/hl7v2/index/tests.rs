@@ -67,6 +67,20 @@ fn a_line_that_begins_no_segment_goes_on_in_the_field_before_it() {
 }
 
 #[test]
+fn a_word_of_three_capitals_on_a_line_of_its_own_in_a_note_is_no_segment() {
+    let text = format!("{HEADER}\rNTE|1||take\nNPO\nafter meals|x\rZZ1\rPID|7\r");
+    let mut index = Index::new();
+    let message = index.read(text.as_bytes()).unwrap();
+    assert_eq!(message.segments().map(|segment| segment.name()).collect::<Vec<_>>(), ["MSH", "NTE", "ZZ1", "PID"]);
+    assert_eq!(message.segments().nth(1).unwrap().field(3).text(), "take\nNPO\nafter meals");
+    assert_eq!(
+        names(&text.replace('\r', "\n")),
+        ["MSH", "NTE", "NPO", "ZZ1", "PID"],
+        "the same line break tells nothing"
+    );
+}
+
+#[test]
 fn any_delimiters_are_honoured() {
     let text = "MSH#*%/@#A*B%C#D/F/E\rPID#1@2*3%4\r";
     let mut index = Index::new();

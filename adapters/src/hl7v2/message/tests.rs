@@ -142,3 +142,24 @@ fn a_document_keeps_the_bytes_and_reports_the_character_set() {
     assert_eq!(document.charset().used, super::super::charset::Charset::Ascii);
     assert!(!document.charset().disagrees);
 }
+
+#[test]
+fn unknown_escapes_are_counted_over_the_whole_message() {
+    let text = "MSH|^~\\&|A\\Q\\\rOBX|1^\\Zx\\&\\|\\T\\~\\X0\\\r";
+    let document = Document::read(text.as_bytes().into(), CharsetRule::default()).unwrap();
+    assert_eq!(document.message().unknown_escapes(), 4);
+    assert_eq!(self::document().message().unknown_escapes(), 0);
+}
+
+#[test]
+fn a_document_may_be_read_by_several_threads() {
+    fn is_shareable<T: Send + Sync>(_: &T) {}
+    let document = document();
+    is_shareable(&document);
+    let counts = std::thread::scope(|scope| {
+        let read = || document.message().groups(&document.message().whole(), "PATIENT").len();
+        let threads = [scope.spawn(read), scope.spawn(read)];
+        threads.map(|thread| thread.join().unwrap())
+    });
+    assert_eq!(counts, [1, 1]);
+}
