@@ -270,11 +270,13 @@ folder    = "{archive}"
 extension = "hl7"
 
 [[route]]
-id   = "orders"
-why  = "Each order must have exactly one effect."
-from = ["{SOURCE}"]
-map  = "rde_o11_to_prescription"
-to   = ["{CHANNEL}"]
+id    = "orders"
+why   = "Each order must have exactly one effect."
+from  = ["{SOURCE}"]
+map   = "rde_o11_to_prescription"
+to    = ["{CHANNEL}"]
+# A cancellation whose order never came, because its sender gave up on it, must come to its end within the test.
+retry = {{ first = "50ms", max = "500ms", give_up = "3s" }}
 
 [[route]]
 id   = "archive"

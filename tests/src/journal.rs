@@ -14,6 +14,8 @@ const FIRST_END: i64 = 10;
 const DELIVERED: i64 = 10;
 /// The deliveries whose domain actor refused the command.
 const REFUSED: i64 = 12;
+/// The deliveries that were given up.
+const DEAD_LETTERED: i64 = 13;
 
 /// A message as it came.
 #[derive(Clone, Debug)]
@@ -39,6 +41,8 @@ pub enum End {
     Delivered,
     /// The domain actor refused the command.
     Refused,
+    /// It was given up.
+    DeadLettered,
     /// It ended in another way.
     Other(i64),
 }
@@ -119,6 +123,7 @@ impl Journal {
             let end = match state {
                 DELIVERED => End::Delivered,
                 REFUSED => End::Refused,
+                DEAD_LETTERED => End::DeadLettered,
                 state if state >= FIRST_END => End::Other(state),
                 _ => End::Open,
             };

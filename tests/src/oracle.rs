@@ -147,7 +147,8 @@ impl Oracle {
                 match found {
                     [] => self.findings.lost.push(format!("{id:?} has no delivery to {destination}")),
                     [End::Delivered] => {}
-                    [End::Refused] if destination == CHANNEL && self.has_nothing_to_cancel(*id) => {}
+                    [End::Refused | End::DeadLettered] if destination == CHANNEL && self.has_nothing_to_cancel(*id) => {
+                    }
                     [End::Open] => self.findings.lost.push(format!("{id:?} to {destination} has no end")),
                     [end] => self.findings.wrong.push(format!("{id:?} to {destination} ended as {end:?}")),
                     several => {
@@ -158,7 +159,7 @@ impl Oracle {
         }
     }
 
-    /// Whether `id` cancels an order that the hub never took.
+    /// Whether `id` cancels an order that the hub never took: it waits for the order, and is given up.
     fn has_nothing_to_cancel(&self, id: Id) -> bool {
         matches!(id.kind(), Kind::Cancel(order) if !self.accepted.contains_key(&order))
     }

@@ -25,6 +25,7 @@ impl Scene {
         let (data, archive) = (folder.folder("data").unwrap(), folder.folder("archive").unwrap());
         let ledger = Ledger::new(&folder.path().join("ledger.log")).unwrap();
         let journal = Connection::open(data.join("journal.db")).unwrap();
+        journal.pragma_update(None, "synchronous", "OFF").unwrap();
         journal.execute_batch(SCHEMA).unwrap();
         let scene = Scene { data, archive, ledger, journal };
         for number in 1..=SENT {
