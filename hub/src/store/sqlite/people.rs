@@ -1,6 +1,7 @@
 //! Questions of people: lists of messages, one message's journey, dead letters.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use adapters::clock::Timestamp;
 use sqlx::query;
@@ -15,10 +16,13 @@ use crate::store::{
     MessageFilter, MessageId, MessageLine, MessageState, Page, RunState, StoreError,
 };
 
-/// Rows looked at for one page at most, so that a rare state cannot read the whole journal.
+/// Rows looked at for one page at most, so that a rare match cannot read the whole journal.
 const SCANNED_MAX: usize = 50_000;
-/// Rows fetched at a time.
-const CHUNK: usize = 500;
+/// Rows looked at by one statement at most.
+const WINDOW_MAX: usize = 4096;
+/// A commit comes this long after its arrival at most. Ids tell the time of the commit, so that a filter
+/// by time of arrival needs to look at no others.
+const COMMIT_DELAY_MAX: Duration = Duration::from_secs(60);
 
 /// What a list shows of the runs and deliveries of a message, in one text each.
 macro_rules! line_columns {
@@ -41,61 +45,111 @@ macro_rules! line_columns {
     };
 }
 
+/// What a filter says of a row.
+macro_rules! filter_conditions {
+    () => {
+        "(?4 IS NULL OR m.source = ?4) AND (?5 IS NULL OR m.control_id = ?5) \
+         AND (?6 IS NULL OR m.received_at >= ?6) AND (?7 IS NULL OR m.received_at < ?7)"
+    };
+}
+
+/// The ids between which messages are looked for; neither end belongs to it.
+#[derive(Clone, Copy)]
+struct Range {
+    oldest: MessageId,
+    before: MessageId,
+}
+
+impl Range {
+    fn of(filter: &MessageFilter) -> Range {
+        let since = filter.since.map(|since| MessageId(MessageId::first_at(since.minus(COMMIT_DELAY_MAX)).0 - 1));
+        let until = filter.until.map(|until| MessageId::first_at(until.plus(COMMIT_DELAY_MAX)));
+        Range {
+            oldest: filter.after.max(since).unwrap_or(MessageId(-1)),
+            before: filter.before.into_iter().chain(until).min().unwrap_or(MessageId(i64::MAX)),
+        }
+    }
+}
+
 impl Reader {
     pub(super) async fn messages(&self, filter: MessageFilter) -> Result<Page, StoreError> {
         let mut page = Page::default();
-        let mut before = filter.before.unwrap_or(MessageId(i64::MAX));
+        let Range { oldest, mut before } = Range::of(&filter);
+        let mut window = filter.limit.saturating_add(1).min(WINDOW_MAX);
         let mut scanned = 0;
-        while scanned < SCANNED_MAX {
-            let rows = self.chunk(&filter, before).await?;
-            let read = rows.len();
-            for row in &rows {
+        while filter.limit > 0 {
+            let floor = if filter.among.is_some() { None } else { self.floor(oldest, before, window).await? };
+            let range = Range { oldest: floor.map_or(oldest, |floor| MessageId(floor.0 - 1)), before };
+            for row in &self.lines(&filter, range, page.messages.len()).await? {
                 let line = message_line(row)?;
-                before = line.message.id;
-                if filter.state.is_some_and(|state| state != line.state) {
-                    continue;
-                }
-                page.messages.push(line);
-                if page.messages.len() == filter.limit {
-                    page.next = Some(before);
-                    return Ok(page);
+                if filter.state.is_none_or(|state| state == line.state) {
+                    page.messages.push(line);
                 }
             }
-            if read < CHUNK {
-                return Ok(page);
+            scanned += window;
+            if page.messages.len() > filter.limit {
+                page.messages.truncate(filter.limit);
+                page.next = page.messages.last().map(|line| line.message.id);
+                break;
             }
-            scanned += read;
+            let Some(floor) = floor else { break };
+            if scanned >= SCANNED_MAX {
+                page.next = Some(floor);
+                break;
+            }
+            before = floor;
+            window = window.saturating_mul(4).min(WINDOW_MAX);
         }
-        page.next = Some(before);
         Ok(page)
     }
 
-    async fn chunk(&self, filter: &MessageFilter, before: MessageId) -> Result<Vec<SqliteRow>, StoreError> {
-        let until = filter.until.map_or(i64::MAX, |until| MessageId::first_at(until).0);
-        let since = filter.since.map_or(-1, |since| MessageId::first_at(since).0.saturating_sub(1));
+    /// The last of the next `window` messages; none if there are not so many.
+    async fn floor(
+        &self,
+        oldest: MessageId,
+        before: MessageId,
+        window: usize,
+    ) -> Result<Option<MessageId>, StoreError> {
+        let row = query("SELECT id FROM message WHERE id > ?1 AND id < ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3")
+            .bind(oldest.0)
+            .bind(before.0)
+            .bind(i64::try_from(window.saturating_sub(1)).unwrap_or(i64::MAX))
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(reading)?;
+        row.map(|row| Ok(MessageId(get(&row, "id")?))).transpose()
+    }
+
+    /// Rows of one window that the filter lets through, but for the state, which is not in a row.
+    async fn lines(&self, filter: &MessageFilter, range: Range, found: usize) -> Result<Vec<SqliteRow>, StoreError> {
         let statement = match &filter.among {
             None => query(concat!(
                 "SELECT ",
                 line_columns!(),
-                " FROM message m WHERE m.id < ?1 AND m.id > ?2 AND (?3 IS NULL OR m.source = ?3) \
-                 AND (?4 IS NULL OR m.control_id = ?4) AND ?5 IS NULL ORDER BY m.id DESC LIMIT ?6"
+                " FROM message m WHERE m.id > ?1 AND m.id < ?2 AND ?3 IS NULL AND ",
+                filter_conditions!(),
+                " ORDER BY m.id DESC LIMIT ?8"
             )),
             Some(_) => query(concat!(
                 "SELECT ",
                 line_columns!(),
-                " FROM json_each(?5) k JOIN message m ON m.id = k.value WHERE m.id < ?1 AND m.id > ?2 \
-                 AND (?3 IS NULL OR m.source = ?3) AND (?4 IS NULL OR m.control_id = ?4) \
-                 ORDER BY m.id DESC LIMIT ?6"
+                " FROM message m WHERE m.id IN (SELECT value FROM json_each(?3)) AND m.id > ?1 AND m.id < ?2 AND ",
+                filter_conditions!(),
+                " ORDER BY m.id DESC LIMIT ?8"
             )),
         };
         let among = filter.among.as_ref().map(|ids| serde_json::json!(ids.iter().map(|id| id.0).collect::<Vec<_>>()));
+        let missing = filter.limit.saturating_add(1).saturating_sub(found);
+        let limit = if filter.state.is_none() { i64::try_from(missing).unwrap_or(i64::MAX) } else { -1 };
         statement
-            .bind(before.0.min(until))
-            .bind(filter.after.map_or(since, |after| after.0.max(since)))
+            .bind(range.oldest.0)
+            .bind(range.before.0)
+            .bind(among.map(|among| among.to_string()))
             .bind(filter.source.as_deref())
             .bind(filter.control_id.as_deref())
-            .bind(among.map(|among| among.to_string()))
-            .bind(i64::try_from(CHUNK).unwrap_or(i64::MAX))
+            .bind(filter.since.map(|since| since.0))
+            .bind(filter.until.map(|until| until.0))
+            .bind(limit)
             .fetch_all(&self.pool)
             .await
             .map_err(reading)
