@@ -6,6 +6,7 @@ pub mod assembly;
 pub mod audit;
 pub mod broker;
 pub mod cli;
+pub mod config;
 pub mod domain;
 pub mod finding;
 pub mod invariants;
