@@ -16,5 +16,6 @@ pub mod limit;
 pub mod mapping;
 pub mod retry;
 pub mod routes;
+pub mod search;
 pub mod store;
 pub mod telemetry;

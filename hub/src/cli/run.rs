@@ -167,7 +167,7 @@ fn refuse(error: StartError) -> Exit {
 /// Writes where the hub is reached: whole, or not at all.
 async fn tell_ready(data: &Path, assembly: &Assembly, http: SocketAddr) -> std::io::Result<()> {
     let mllp: serde_json::Map<_, _> =
-        assembly.addresses().await.into_iter().map(|(name, address)| (name, address.to_string().into())).collect();
+        assembly.addresses().into_iter().map(|(name, address)| (name, address.to_string().into())).collect();
     let ready = serde_json::json!({ "pid": std::process::id(), "mllp": mllp, "http": http.to_string() });
     let new = data.join("hub.ready.json.new");
     std::fs::write(&new, ready.to_string())?;
