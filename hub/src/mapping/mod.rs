@@ -36,7 +36,7 @@ pub(crate) use files::MappingFiles;
 pub use functions::{Function, catalogue};
 pub use lineage::{Lineage, Nowhere, Origin, Written};
 pub use plan::{Mapping, MessageType, SourceFormat, TargetFormat};
-pub(crate) use run::{Question, compile_question};
+pub(crate) use run::Question;
 pub use tables::{Row, Table, Tables, Unknown};
 pub use trial::TestResult;
 pub(crate) use trial::{Fixtures, test_context};

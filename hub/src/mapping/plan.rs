@@ -41,6 +41,11 @@ pub struct Mapping {
 }
 
 impl Mapping {
+    /// How many rules it has, those of blocks and the command too.
+    pub fn rule_count(&self) -> usize {
+        self.rules.len()
+    }
+
     /// Whether its outputs carry a command.
     pub fn names_command(&self) -> bool {
         self.command.is_some()

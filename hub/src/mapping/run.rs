@@ -5,23 +5,20 @@
 //! and documents without the group that a mapping repeats over.
 
 use std::cell::RefCell;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use adapters::{Document, Format};
 use bytes::Bytes;
 
-use super::compile::{self, Compiler};
 use super::context::{Context, Output};
 use super::error::{Fault, MapError, Place};
 use super::evaluate::{Evaluator, Ground, Position};
-use super::expression::PathKind;
 use super::functions::Environment;
 use super::lineage::{Lineage, Recorder};
 use super::plan::{Layout, Mapping, Op, SourceFormat, TargetFormat};
 use super::segments::SegmentWriter;
-use super::tables::Tables;
 use super::write::JsonWriter;
-use crate::finding::{Findings, SourceText, Text, codes};
+use crate::finding::codes;
 
 /// The context of questions, which cannot read it.
 static NOBODY: LazyLock<Context> = LazyLock::new(Context::of_nobody);
@@ -149,21 +146,6 @@ impl Mapping {
 #[derive(Debug)]
 pub(crate) struct Question {
     pub(super) op: Op,
-}
-
-/// Compiles a question of documents of one kind. What is wrong with it is added to `findings`.
-pub(crate) fn compile_question(
-    text: &Text,
-    kind: PathKind,
-    source: &Arc<SourceText>,
-    tables: &Tables,
-    findings: &mut Findings,
-) -> Option<Question> {
-    let mut compiler = Compiler::new(source, tables);
-    let ground = compile::Ground { kind, structure: None, item: None, is_condition: true, message: "" };
-    let compiled = compiler.expression(text, ground);
-    findings.extend(compiler.findings);
-    compiled.map(|compiled| Question { op: compiled.op })
 }
 
 impl Question {

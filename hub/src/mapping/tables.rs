@@ -102,17 +102,26 @@ impl Row {
 
 /// All tables, by name.
 #[derive(Clone, Debug, Default)]
-pub struct Tables(IndexMap<String, Arc<Table>>);
+pub struct Tables {
+    tables: IndexMap<String, Arc<Table>>,
+    /// Where each has its name.
+    places: Vec<(Arc<SourceText>, Text)>,
+}
 
 impl Tables {
     /// The table of this name.
     pub fn get(&self, name: &str) -> Option<&Arc<Table>> {
-        self.0.get(name)
+        self.tables.get(name)
     }
 
     /// The names of all tables.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.tables.keys().map(String::as_str)
+    }
+
+    /// Where each table has its name.
+    pub(crate) fn places(&self) -> impl Iterator<Item = &(Arc<SourceText>, Text)> {
+        self.places.iter()
     }
 
     /// Reads the files of all tables. A table is named like its file.
@@ -126,9 +135,10 @@ impl Tables {
             let stem = source.name().rsplit('/').next().and_then(|file| file.strip_suffix(".toml"));
             if stem != Some(name.value.as_str()) {
                 let message = format!("the table is called `{}` and its file is not", name.value);
-                findings.push(Finding::error(codes::BAD_VALUE, source, name.span, message));
+                findings.push(Finding::error(codes::BAD_VALUE, source, name.span.clone(), message));
             }
-            tables.0.insert(table.name.clone(), Arc::new(table));
+            tables.places.push((Arc::clone(source), name));
+            tables.tables.insert(table.name.clone(), Arc::new(table));
         }
         (tables, findings)
     }

@@ -69,7 +69,7 @@ pub(super) fn evaluate(given: &str, expression: &str, tables: &Tables) -> Result
     let Some(compiled) = compiler.expression(&text, ground) else { return Err(compiler.findings.to_string()) };
     let document = document(given);
     let context = context();
-    let (ground, message) = match &document {
+    let (place_of_document, message) = match &document {
         Document::Hl7v2(document) => (Ground::Hl7(document.message()), Some(document.message())),
         Document::Json(json) => (Ground::Json(json), None),
     };
@@ -79,7 +79,7 @@ pub(super) fn evaluate(given: &str, expression: &str, tables: &Tables) -> Result
         systems: tables.get("systems").map(AsRef::as_ref),
         units: tables.get("units").map(AsRef::as_ref),
     };
-    let evaluator = Evaluator { ground, environment: &environment, recorder: None };
+    let evaluator = Evaluator { ground: place_of_document, environment: &environment, recorder: None };
     let value = evaluator.evaluate(&compiled.op, &evaluator.start());
     let place = Place { file: "test".into(), line: 1 };
     let value = value.map_err(|fault| fault.at(place, "test", compiled.source.clone()).to_string())?;

@@ -157,7 +157,7 @@ fn wrong_error(expected: &str, error: &MapError) -> Option<String> {
 
 fn wrong_outputs(test: &DeclaredTest, outputs: &[Output]) -> Vec<String> {
     let mut differences = Vec::new();
-    let wanted = test.outputs.as_ref().map(|outputs| outputs.value);
+    let wanted = test.outputs.as_ref().map(|number| number.value);
     let count = u64::try_from(outputs.len()).unwrap_or(u64::MAX);
     if let Some(wanted) = wanted.filter(|wanted| *wanted != count) {
         differences.push(format!("expected {wanted} outputs, and {count} came"));

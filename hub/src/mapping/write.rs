@@ -212,7 +212,7 @@ fn fields_of<'r>(value: Option<Val<'r>>) -> Vec<(&'r str, Val<'r>)> {
     match value {
         Some(Val::Object(fields)) => fields,
         Some(Val::Json(Json::Object(fields))) => {
-            fields.iter().map(|(name, value)| (name.as_str(), Val::Json(value))).collect()
+            fields.iter().map(|(name, element)| (name.as_str(), Val::Json(element))).collect()
         }
         Some(
             Val::Absent | Val::Boolean(_) | Val::Text(_) | Val::Number(_) | Val::Field(_) | Val::Json(_) | Val::List(_),

@@ -14,7 +14,7 @@ use super::parse::{Declarations, DeclaredRoute, DeclaredSource};
 use super::spec::{Channel, DestinationAdapter, DestinationSpec, SourceAdapter, Target};
 use super::table::{Route, RouteTest, SourceSpec};
 use crate::finding::{Code, Finding, Findings, Located, SourceText, Text, codes, did_you_mean, one_of};
-use crate::mapping::{Mapping, MappingFiles, PathKind, Place, Question, SourceFormat, TargetFormat, compile_question};
+use crate::mapping::{Mapping, MappingFiles, PathKind, Place, Question, SourceFormat, TargetFormat};
 
 /// The lane of a message whose source names none, and the patient it is found by.
 const KEY_DEFAULT: &str = r#"PID-3[.5 = "NI"].1 ?? PID-3.1"#;
@@ -30,8 +30,8 @@ pub(super) struct Checked {
 }
 
 /// Checks all declarations.
-pub(super) fn check(declared: Declarations, source: &Arc<SourceText>, files: &MappingFiles) -> (Checked, Findings) {
-    let mut checker = Checker { source, files, findings: Findings::new(), used_mappings: Vec::new() };
+pub(super) fn check(declared: Declarations, source: &Arc<SourceText>, files: &mut MappingFiles) -> (Checked, Findings) {
+    let mut checker = Checker { source, files, findings: Findings::new() };
     checker.listeners(&declared);
     let sources = checker.sources(&declared.sources);
     let routes = checker.routes(&declared, &sources);
@@ -62,11 +62,27 @@ impl Sends {
     }
 }
 
+/// What a route hands to its ends.
+#[derive(Clone, Copy)]
+struct Carried<'m> {
+    mapping: Option<&'m Mapping>,
+    is_hl7: bool,
+}
+
+impl<'m> Carried<'m> {
+    fn of(sends: Sends, mapping: Option<&'m Mapping>) -> Self {
+        let is_hl7 = match mapping {
+            Some(mapping) => matches!(mapping.to, TargetFormat::Hl7v2(_)),
+            None => sends == Sends::Hl7v2,
+        };
+        Carried { mapping, is_hl7 }
+    }
+}
+
 struct Checker<'c> {
     source: &'c Arc<SourceText>,
-    files: &'c MappingFiles,
+    files: &'c mut MappingFiles,
     findings: Findings,
-    used_mappings: Vec<String>,
 }
 
 impl Checker<'_> {
@@ -140,7 +156,7 @@ impl Checker<'_> {
     }
 
     fn question(&mut self, text: &Text, kind: PathKind) -> Option<Arc<Question>> {
-        compile_question(text, kind, self.source, &self.files.tables, &mut self.findings).map(Arc::new)
+        self.files.question(text, kind, self.source, &mut self.findings).map(Arc::new)
     }
 
     fn routes(&mut self, declared: &Declarations, sources: &IndexMap<String, SourceSpec>) -> Vec<Route> {
@@ -183,7 +199,13 @@ impl Checker<'_> {
         };
         let when = route.when.as_ref().map(|when| self.question(when, kind));
         if let (Some(sends), Some(mapping)) = (sends, &mapping) {
-            self.carries(route, sends, mapping.as_deref(), &targets, declared);
+            self.reads(route, sends, mapping.as_deref());
+            let carried = Carried::of(sends, mapping.as_deref());
+            for (target, to) in targets.iter().zip(&route.to) {
+                if let Some(target) = target {
+                    self.carries(to, target, carried, declared);
+                }
+            }
         }
         let tests = self.tests(route);
         let (line, _) = self.source.line_and_column(route.id.span.start);
@@ -255,7 +277,6 @@ impl Checker<'_> {
     }
 
     fn mapping(&mut self, name: &Text) -> Option<Arc<Mapping>> {
-        self.used_mappings.push(name.value.clone());
         let mapping = self.files.mappings.get(&name.value).map(Arc::clone);
         if mapping.is_none() && !self.files.names.contains(&name.value) {
             let names = self.files.names.iter().map(String::as_str);
@@ -266,15 +287,8 @@ impl Checker<'_> {
         mapping
     }
 
-    /// Whether the mapping reads what the sources send, and each end takes what the route carries.
-    fn carries(
-        &mut self,
-        route: &DeclaredRoute,
-        sends: Sends,
-        mapping: Option<&Mapping>,
-        targets: &[Option<Target>],
-        declared: &Declarations,
-    ) {
+    /// Whether the mapping reads what the sources send.
+    fn reads(&mut self, route: &DeclaredRoute, sends: Sends, mapping: Option<&Mapping>) {
         if let (Some(mapping), Some(name)) = (mapping, &route.map) {
             let reads = match mapping.from {
                 SourceFormat::Hl7v2(_) => sends == Sends::Hl7v2,
@@ -285,34 +299,31 @@ impl Checker<'_> {
                 self.error(codes::MAPPING_SOURCE, name, message, None);
             }
         }
-        let is_hl7 = match mapping {
-            Some(mapping) => matches!(mapping.to, TargetFormat::Hl7v2(_)),
-            None => sends == Sends::Hl7v2,
-        };
-        for (target, text) in targets.iter().zip(&route.to) {
-            match target {
-                Some(Target::Channel(_)) => self.channel_takes(text, mapping, is_hl7),
-                Some(Target::Destination(name)) => {
-                    let adapter = declared.destinations.get(name).map(|destination| &destination.value.adapter);
-                    if matches!(adapter, Some(DestinationAdapter::Mllp(_))) && !is_hl7 {
-                        let message = format!("`{name}` takes HL7 v2 messages, and this route carries JSON");
-                        let help = Some("add a mapping `to = \"hl7v2 ...\"`".to_owned());
-                        self.error(codes::MAPPING_TARGET, text, message, help);
-                    }
+    }
+
+    /// Whether the end `to` takes what the route carries.
+    fn carries(&mut self, to: &Text, target: &Target, carried: Carried<'_>, declared: &Declarations) {
+        match target {
+            Target::Channel(_) => self.channel_takes(to, carried),
+            Target::Destination(name) => {
+                let adapter = declared.destinations.get(name).map(|destination| &destination.value.adapter);
+                if matches!(adapter, Some(DestinationAdapter::Mllp(_))) && !carried.is_hl7 {
+                    let message = format!("`{name}` takes HL7 v2 messages, and this route carries JSON");
+                    let help = Some("add a mapping `to = \"hl7v2 ...\"`".to_owned());
+                    self.error(codes::MAPPING_TARGET, to, message, help);
                 }
-                None => {}
             }
         }
     }
 
     /// A channel takes FHIR resources with a command.
-    fn channel_takes(&mut self, text: &Text, mapping: Option<&Mapping>, is_hl7: bool) {
-        let Some(mapping) = mapping else {
+    fn channel_takes(&mut self, text: &Text, carried: Carried<'_>) {
+        let Some(mapping) = carried.mapping else {
             let message = format!("the channel `{}` takes commands, and this route has no mapping", text.value);
             let help = Some("add `map = \"...\"`".to_owned());
             return self.error(codes::NEEDS_MAPPING, text, message, help);
         };
-        if is_hl7 {
+        if carried.is_hl7 {
             let message =
                 format!("the channel `{}` takes FHIR resources, and `{}` gives HL7 v2", text.value, mapping.name);
             self.error(codes::MAPPING_TARGET, text, message, None);
@@ -372,6 +383,7 @@ impl Checker<'_> {
         for name in &destinations {
             self.warning(codes::UNUSED, name, format!("no route goes to `{}`", name.value), None);
         }
+        self.findings.extend(self.files.unused());
     }
 }
 

@@ -73,8 +73,8 @@ pub(super) fn parse(source: &Arc<SourceText>) -> (Option<Declarations>, Findings
                     continue;
                 };
                 check_name(section.reader(), &entry.key, "source");
-                if let Some(source) = source::read(entry.key.clone(), section) {
-                    declared.sources.insert(entry.key.value, source);
+                if let Some(found) = source::read(entry.key.clone(), section) {
+                    declared.sources.insert(entry.key.value, found);
                 }
             }
         }

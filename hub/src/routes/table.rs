@@ -272,12 +272,12 @@ impl Configuration {
 
     /// Checks files that were read. `None` when there are errors.
     fn of(files: Files, findings: &mut Findings) -> Option<Configuration> {
-        let (mappings, found) = MappingFiles::read(&files.mappings, &files.tables);
-        findings.extend(found);
-        let (declared, found) = parse(&files.routes);
-        findings.extend(found);
-        let (checked, found) = check(declared.unwrap_or_default(), &files.routes, &mappings);
-        findings.extend(found);
+        let (mut mappings, mapping_findings) = MappingFiles::read(&files.mappings, &files.tables);
+        let (declared, shape_findings) = parse(&files.routes);
+        let (checked, route_findings) = check(declared.unwrap_or_default(), &files.routes, &mut mappings);
+        for found in [mapping_findings, shape_findings, route_findings] {
+            findings.extend(found);
+        }
         if findings.has_errors() {
             return None;
         }

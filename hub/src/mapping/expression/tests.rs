@@ -15,7 +15,7 @@ fn shape(expression: &Expression) -> String {
         Node::FirstOf(parts) => format!("({})", list(parts, " ?? ")),
         Node::Joined(parts) => format!("({})", list(parts, " + ")),
         Node::If { value, condition, otherwise } => {
-            let otherwise = otherwise.as_ref().map_or_else(|| "-".to_owned(), |expression| shape(expression));
+            let otherwise = otherwise.as_ref().map_or_else(|| "-".to_owned(), |other| shape(other));
             format!("if({}, {}, {otherwise})", shape(condition), shape(value))
         }
         Node::Compare { left, comparison, right } => format!("({} {comparison:?} {})", shape(left), shape(right)),

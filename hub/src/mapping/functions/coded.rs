@@ -90,7 +90,7 @@ fn known_is_needed(table: &crate::mapping::tables::Table, code: &str) -> bool {
 fn is_same(left: &Val<'_>, right: &Val<'_>) -> bool {
     let part = |value: &Val<'_>, key: &str| match value {
         Val::Object(fields) => {
-            fields.iter().find(|(name, _)| *name == key).and_then(|(_, value)| value.text().map(Cow::into_owned))
+            fields.iter().find(|(name, _)| *name == key).and_then(|(_, element)| element.text().map(Cow::into_owned))
         }
         _ => None,
     };

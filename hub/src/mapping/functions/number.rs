@@ -102,7 +102,7 @@ fn quantity<'r>(arguments: &mut Arguments<'r>) -> Result<Val<'r>, Fault> {
     };
     let mut elements = vec![("value", Val::Number(number))];
     let named = [("unit", unit.name), ("system", unit.system), ("code", unit.code)];
-    elements.extend(named.into_iter().filter_map(|(key, text)| Some((key, Val::Text(text?)))));
+    elements.extend(named.into_iter().filter_map(|(key, part)| Some((key, Val::Text(part?)))));
     Ok(Val::Object(elements))
 }
 

@@ -1,0 +1,69 @@
+//! `from` and `to`: what a mapping reads and writes.
+
+use adapters::hl7v2;
+
+use super::Checker;
+use crate::finding::{Text, codes};
+use crate::mapping::plan::{MessageType, SourceFormat, TargetFormat};
+
+impl Checker<'_> {
+    pub(super) fn source_format(&mut self, text: &Text) -> Option<SourceFormat> {
+        let mut words = text.value.split_whitespace();
+        match (words.next(), words.next(), words.next()) {
+            (Some("hl7v2"), Some(kind), None) => message_type(kind).map(SourceFormat::Hl7v2),
+            (Some("fhir"), Some(resource), None) if is_resource(resource) => {
+                Some(SourceFormat::Fhir(resource.to_owned()))
+            }
+            (Some("event"), None, None) => Some(SourceFormat::Event),
+            _ => None,
+        }
+        .or_else(|| {
+            let help = "write `hl7v2 RDE^O11`, `fhir MedicationRequest` or `event`".to_owned();
+            self.report(
+                codes::BAD_VALUE,
+                text.span.clone(),
+                format!("`{}` is nothing to map from", text.value),
+                Some(help),
+            );
+            None
+        })
+    }
+
+    pub(super) fn target_format(&mut self, text: &Text) -> Option<TargetFormat> {
+        let mut words = text.value.split_whitespace();
+        match (words.next(), words.next(), words.next()) {
+            (Some("hl7v2"), Some(kind), None) => message_type(kind).map(TargetFormat::Hl7v2),
+            (Some("fhir"), Some(resource), None) if is_resource(resource) => {
+                Some(TargetFormat::Fhir(resource.to_owned()))
+            }
+            _ => None,
+        }
+        .or_else(|| {
+            let help = "write `fhir MedicationRequest` or `hl7v2 RRE^O12`".to_owned();
+            self.report(
+                codes::BAD_VALUE,
+                text.span.clone(),
+                format!("`{}` is nothing to map to", text.value),
+                Some(help),
+            );
+            None
+        })
+    }
+}
+
+/// `RDE^O11`
+fn message_type(text: &str) -> Option<MessageType> {
+    let (code, trigger) = text.split_once('^')?;
+    let is_code =
+        |part: &str| part.len() == 3 && part.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    (is_code(code) && is_code(trigger)).then(|| MessageType {
+        code: code.to_owned(),
+        trigger: trigger.to_owned(),
+        structure: hl7v2::grammar::structure_of(code, trigger, ""),
+    })
+}
+
+fn is_resource(text: &str) -> bool {
+    text.starts_with(|letter: char| letter.is_ascii_uppercase())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
