@@ -5,6 +5,8 @@
 //! commit has returned from fsync (H1). A unit is all or nothing, and a bad unit fails alone (H3). No
 //! begin and commit cross this trait, so one writer can put many units into one fsync.
 
+#[cfg(test)]
+pub(crate) mod contract;
 pub mod ids;
 pub mod rows;
 pub mod sqlite;

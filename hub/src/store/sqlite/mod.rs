@@ -6,6 +6,8 @@
 
 mod people;
 mod read;
+#[cfg(test)]
+pub(super) mod tests;
 mod write;
 mod writer;
 

@@ -74,10 +74,13 @@ impl Range {
 impl Reader {
     pub(super) async fn messages(&self, filter: MessageFilter) -> Result<Page, StoreError> {
         let mut page = Page::default();
+        if filter.limit == 0 {
+            return Ok(page);
+        }
         let Range { oldest, mut before } = Range::of(&filter);
         let mut window = filter.limit.saturating_add(1).min(WINDOW_MAX);
         let mut scanned = 0;
-        while filter.limit > 0 {
+        loop {
             let floor = if filter.among.is_some() { None } else { self.floor(oldest, before, window).await? };
             let range = Range { oldest: floor.map_or(oldest, |floor| MessageId(floor.0 - 1)), before };
             for row in &self.lines(&filter, range, page.messages.len()).await? {
