@@ -6,9 +6,12 @@
 
 mod control;
 mod reload;
+mod watching;
+
+pub use watching::{reload_and_tell, watch_files};
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +26,7 @@ use crate::actors::prescription::PrescriptionActor;
 use crate::actors::{Escalation, Policy, Root};
 use crate::broker::embedded::Embedded;
 use crate::broker::{Broker, Record};
+use crate::config::Settings;
 use crate::finding::Findings;
 use crate::journey::consume::Consumer;
 use crate::journey::dead_letter::Replayer;
@@ -30,7 +34,7 @@ use crate::journey::deliver::{self, Courier, Deliverer};
 use crate::journey::journal::{self, Found, Recovery};
 use crate::journey::outbox::Outbox;
 use crate::journey::publish::{self, Aside, Publisher};
-use crate::journey::receive::{Receiver, Reception};
+use crate::journey::receive::{PIECE_BYTES, Receiver, Reception};
 use crate::journey::route::{self, Router, Shard};
 use crate::journey::{Accepted, Hub, Live};
 use crate::keys::{KeyError, Keys};
@@ -47,14 +51,10 @@ const SHARDS: usize = 2;
 const PARTITIONS: usize = 2;
 /// Jobs that wait for a cell at most.
 const MAILBOX: usize = 16;
-/// Memory for the bodies of messages that are not routed yet, in KiB.
-const MEMORY_KIB: usize = 64 * 1024;
 /// Happenings that a slow reader of the tap may be behind.
 const TAP_MAX: usize = 1024;
 /// Escalations that wait for the root at most.
 const ESCALATIONS_MAX: usize = 16;
-/// How long draining may take.
-const DRAIN_DEADLINE: Duration = Duration::from_secs(8);
 /// How often it is looked whether all has gone through.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
@@ -88,6 +88,7 @@ pub struct Assembly {
     /// What recovery found.
     pub found: Found,
     routes_file: PathBuf,
+    drain_deadline: Duration,
     reception: Arc<Reception>,
     outbox: Outbox,
     sources: ArcSwap<Sources>,
@@ -103,12 +104,9 @@ pub struct Assembly {
     reloading: Mutex<()>,
 }
 
-/// Starts a hub on `data` with the routes in `routes_file`; also gives the escalations of its parts.
-pub async fn start(
-    data: &Path,
-    routes_file: &Path,
-    loaded: Loaded,
-) -> Result<(Assembly, mpsc::Receiver<Escalation>), StartError> {
+/// Starts a hub with a checked configuration; also gives the escalations of its parts.
+pub async fn start(settings: &Settings, loaded: Loaded) -> Result<(Assembly, mpsc::Receiver<Escalation>), StartError> {
+    let data = settings.data.as_path();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(data, Arc::clone(&clock)).await?);
     let keys = Keys::of_folder(data)?;
@@ -140,12 +138,13 @@ pub async fn start(
     let reception = Arc::new(Reception {
         hub: Arc::clone(&hub),
         shards: stages.shards.iter().map(|shard| (Mutex::default(), shard.clone())).collect(),
-        memory: Arc::new(Semaphore::new(MEMORY_KIB)),
+        memory: Arc::new(Semaphore::new(settings.limits.memory_for_bodies / PIECE_BYTES)),
         closed: closing,
     });
     let assembly = Assembly {
         found,
-        routes_file: routes_file.to_owned(),
+        routes_file: settings.routes.clone(),
+        drain_deadline: settings.limits.drain,
         reception,
         outbox: stages.outbox,
         sources: ArcSwap::default(),
@@ -327,6 +326,11 @@ impl Assembly {
         Ok(started)
     }
 
+    /// True once the hub goes down.
+    pub fn closing(&self) -> watch::Receiver<bool> {
+        self.closed.subscribe()
+    }
+
     /// Where each source listens.
     pub fn addresses(&self) -> Vec<(String, std::net::SocketAddr)> {
         let sources = self.sources.load();
@@ -344,7 +348,7 @@ impl Assembly {
     pub async fn stop(&self) {
         self.closed.send_replace(true);
         let sources = self.sources.swap(Arc::default());
-        let drained = tokio::time::timeout(DRAIN_DEADLINE, async {
+        let drained = tokio::time::timeout(self.drain_deadline, async {
             for source in sources.values() {
                 source.drain();
             }

@@ -121,12 +121,6 @@ impl Findings {
         Findings::default()
     }
 
-    /// What the machine says against a configuration that is right in itself.
-    pub fn of_environment(trouble: &str) -> Self {
-        let source = Arc::new(SourceText::new("routes.toml".to_owned(), String::new()));
-        Findings(vec![Finding::error(codes::ENVIRONMENT, &source, 0..0, trouble)])
-    }
-
     /// Adds one.
     pub fn push(&mut self, finding: Finding) {
         self.0.push(finding);

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use adapters::Document;
+use adapters::Format;
 use rusqlite::{Connection, params};
 use tokio::sync::watch;
 
@@ -161,23 +161,25 @@ fn terms_of(hub: &Hub, keys: &Keys, stored: StoredMessage) -> Vec<(Lane, Message
     let live = hub.live.load();
     let source = live.configuration.sources.get(&*stored.source);
     let message = Journaled::from_stored(stored);
-    if let (Some(source), Ok(document)) = (source, decode(&live, &message)) {
-        terms.extend(source.patient(&document).map(|patient| term("patient", &patient)));
-        terms.extend(source.orders(&document).iter().take(ORDERS_MAX).map(|order| term("order", order)));
-        if let Document::Json(event) = &document {
-            terms.extend(of_event(event).into_iter().map(|(kind, value)| term(kind, value)));
+    match message.format {
+        Format::FhirJson => terms.extend(subject_of(&message.body).map(|number| term("order", &number))),
+        Format::Hl7v2 => {
+            if let (Some(known), Ok(document)) = (source, decode(&live, &message)) {
+                terms.extend(known.patient(&document).map(|patient| term("patient", &patient)));
+                terms.extend(known.orders(&document).iter().take(ORDERS_MAX).map(|order| term("order", order)));
+            }
         }
     }
     terms
 }
 
-/// An event of the prescription actor: its subject, its patient, its orders.
-fn of_event(event: &serde_json::Value) -> Vec<(&'static str, &str)> {
-    let text = |pointer: &str| event.pointer(pointer).and_then(serde_json::Value::as_str);
-    let subject = text("/subject").map(|number| ("order", number));
-    let patient = text("/data/subject/identifier/value").map(|value| ("patient", value));
-    let order = text("/data/identifier/0/value").map(|number| ("order", number));
-    [subject, patient, order].into_iter().flatten().collect()
+/// The subject of an event: the number of the prescription. The patient finds the message behind it.
+fn subject_of(event: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Attributes {
+        subject: Option<String>,
+    }
+    serde_json::from_slice::<Attributes>(event).ok()?.subject
 }
 
 /// Two ways of writing one identifier are one: digits of any script, blanks and dashes in a patient's.

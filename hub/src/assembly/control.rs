@@ -7,8 +7,7 @@ use tokio::sync::broadcast;
 
 use super::{Assembly, StartError};
 use crate::actors::cell::Health;
-use crate::admin::{Control, DestinationStatus, Part, SearchBy, SourceStatus, TapEvent};
-use crate::finding::Findings;
+use crate::admin::{Control, DestinationStatus, Part, ReloadError, SearchBy, SourceStatus, TapEvent};
 use crate::journey::Live;
 use crate::journey::dead_letter::ReplayError;
 use crate::routes::Channel;
@@ -46,10 +45,13 @@ impl Control for Assembly {
         parts
     }
 
-    async fn reload(&self) -> Result<String, Findings> {
+    async fn reload(&self) -> Result<String, ReloadError> {
         Assembly::reload(self).await.map_err(|error| match error {
-            StartError::Configuration(findings) => findings,
-            other => Findings::of_environment(&other.to_string()),
+            StartError::Configuration(findings) => ReloadError::Findings(findings),
+            other => {
+                tracing::error!(error = %other, "the configuration stays as it was");
+                ReloadError::Part
+            }
         })
     }
 

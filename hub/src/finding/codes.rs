@@ -84,8 +84,6 @@ codes! {
     PLAIN_NETWORK = 138, "a listener on the network without TLS";
     TEST_FILE = 139, "a test whose file cannot be read";
 
-    ENVIRONMENT = 140, "the configuration does not fit this machine";
-
     VALUE_MISSING = 150, "a value that a mapping requires is missing in the message";
     VALUE_INVALID = 151, "a value in the message that a function cannot read";
     CODE_UNKNOWN = 152, "a code in the message that a table does not have";

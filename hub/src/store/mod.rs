@@ -25,13 +25,18 @@ pub use self::view::*;
 #[derive(Clone, Debug, Default)]
 pub struct UnitOfWork {
     /// In the order in which they are to be written. Conditions first: they decide.
-    pub rows: Vec<Row>,
+    pub rows: Arc<Vec<Row>>,
 }
 
 impl UnitOfWork {
     /// A unit of these rows.
     pub fn of(rows: Vec<Row>) -> UnitOfWork {
-        UnitOfWork { rows }
+        UnitOfWork { rows: Arc::new(rows) }
+    }
+
+    /// One row more.
+    pub fn push(&mut self, row: Row) {
+        Arc::make_mut(&mut self.rows).push(row);
     }
 }
 

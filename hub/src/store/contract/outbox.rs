@@ -62,6 +62,7 @@ pub(super) async fn a_delivery_is_open_until_it_ends(ground: &dyn Ground) {
         next_at: None,
         route: "".into(),
         source: "kasr-al-ainy".into(),
+        charges: 0,
     };
     assert_eq!(store.open_deliveries("http", 10).await, Ok(vec![made.clone()]));
     must_commit(&*store, vec![Row::ChangeDelivery(change(id, DeliveryState::Waiting))]).await;

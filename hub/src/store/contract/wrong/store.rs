@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::Wrong;
 use crate::store::{
-    AggregateKey, DeadLetter, DeliveryId, DeliveryState, Flags, Journey, MessageFilter, MessageId, NewMessage,
+    AggregateKey, Charge, DeadLetter, DeliveryId, DeliveryState, Flags, Journey, MessageFilter, MessageId, NewMessage,
     OpenDelivery, Outcome, Page, Row, Store, StoreError, StoredAggregate, StoredMessage, StoredOutput, UnitOfWork,
 };
 
@@ -99,7 +99,7 @@ impl WrongStore {
     /// Row by row, until one fails.
     async fn half_a_unit(&self, unit: UnitOfWork) -> Outcome {
         let mut ids = Vec::new();
-        for row in unit.rows {
+        for row in unit.rows.iter().cloned() {
             match self.inner.commit(vec![UnitOfWork::of(vec![row])]).await.remove(0) {
                 Outcome::Committed(given) => ids.extend(given),
                 other => return other,
@@ -110,13 +110,13 @@ impl WrongStore {
 
     /// Without the rows that fail it.
     async fn without_bad_rows(&self, unit: UnitOfWork) -> Outcome {
-        let messages = unit.rows.into_iter().filter(|row| matches!(row, Row::Message(_))).collect();
+        let messages = unit.rows.iter().filter(|row| matches!(row, Row::Message(_))).cloned().collect();
         self.inner.commit(vec![UnitOfWork::of(messages)]).await.remove(0)
     }
 
     /// Whether every aggregate stands, before anything is written, where the unit expects it.
     async fn holds_at_the_start(&self, unit: &UnitOfWork) -> bool {
-        for row in &unit.rows {
+        for row in unit.rows.iter() {
             if let Row::Aggregate(change) = row {
                 let now = self.inner.aggregates(vec![change.key.clone()]).await.expect("the version of now");
                 if now[0].as_ref().map_or(0, |aggregate| aggregate.version) != change.expected {
@@ -165,7 +165,7 @@ impl WrongStore {
         tokio::task::yield_now().await;
         let mut without = Vec::new();
         for unit in units {
-            let rows = unit.rows.into_iter().filter(|row| !matches!(row, Row::Inbox(_))).collect();
+            let rows = unit.rows.iter().filter(|row| !matches!(row, Row::Inbox(_))).cloned().collect();
             without.push(UnitOfWork::of(rows));
         }
         self.inner.commit(without).await
@@ -227,7 +227,7 @@ impl Store for WrongStore {
         let mut written = Vec::new();
         for unit in units {
             let mut rows = Vec::new();
-            for row in unit.rows {
+            for row in unit.rows.iter().cloned() {
                 rows.extend(self.spoilt(row).await);
             }
             written.push(UnitOfWork::of(rows));
@@ -239,6 +239,10 @@ impl Store for WrongStore {
             }
         }
         self.reported(outcomes, &answers)
+    }
+
+    async fn in_hand(&self) -> Result<Vec<Charge>, StoreError> {
+        self.inner.in_hand().await
     }
 
     async fn unrouted(&self, limit: usize) -> Result<Vec<(StoredMessage, u32)>, StoreError> {
