@@ -2,6 +2,8 @@ use std::path::PathBuf;
 
 use super::*;
 
+mod mutation;
+
 fn workspace() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
