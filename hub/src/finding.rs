@@ -13,7 +13,10 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource};
+use miette::{
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, NamedSource,
+    SourceCode, SourceSpan, SpanContents,
+};
 use serde_json::{Value, json};
 
 pub use codes::Code;
@@ -22,7 +25,7 @@ pub(crate) use text::Text;
 pub use text::{Located, SourceText};
 
 /// Columns of a rendered finding before its message is wrapped.
-const RENDER_WIDTH: usize = 100;
+const RENDER_WIDTH: usize = 120;
 
 /// Whether a configuration with this finding may run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,6 +154,12 @@ impl Findings {
         self.0.iter().any(|finding| finding.severity == Severity::Error)
     }
 
+    /// Only the errors, if so wished.
+    pub(crate) fn without_warnings_if(mut self, wished: bool) -> Self {
+        self.0.retain(|finding| !wished || finding.severity == Severity::Error);
+        self
+    }
+
     /// Orders by file, place and severity, and drops what was found twice.
     pub(crate) fn settle(&mut self) {
         self.0.sort_by(|a, b| (&a.file, a.span.start, a.code).cmp(&(&b.file, b.span.start, b.code)));
@@ -163,6 +172,9 @@ impl Findings {
         let handler = GraphicalReportHandler::new_themed(theme).with_width(RENDER_WIDTH).with_links(false);
         let mut rendered = String::new();
         for finding in &self.0 {
+            if !rendered.is_empty() {
+                rendered.push('\n');
+            }
             if handler.render_report(&mut rendered, &Report::of(finding)).is_err() {
                 rendered.push_str(&format!("{finding:?}\n"));
             }
@@ -212,12 +224,37 @@ pub(crate) fn one_of<'k>(known: impl IntoIterator<Item = &'k str>) -> String {
 /// A finding as miette wants it.
 struct Report<'f> {
     finding: &'f Finding,
-    source: NamedSource<String>,
+    source: NamedSource<Letters>,
+}
+
+/// A text whose columns are counted in letters; miette counts bytes.
+struct Letters {
+    text: String,
+    column: usize,
+}
+
+impl SourceCode for Letters {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        lines_before: usize,
+        lines_after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let contents = self.text.read_span(span, lines_before, lines_after)?;
+        if lines_before > 0 || lines_after > 0 {
+            return Ok(contents);
+        }
+        // Only the place in the heading is asked for without lines around it.
+        let (line, count) = (contents.line(), contents.line_count());
+        let column = self.column.saturating_sub(1);
+        Ok(Box::new(MietteSpanContents::new(contents.data(), *contents.span(), line, column, count)))
+    }
 }
 
 impl<'f> Report<'f> {
     fn of(finding: &'f Finding) -> Self {
-        let source = NamedSource::new(&finding.file, finding.source.text().to_owned());
+        let letters = Letters { text: finding.source.text().to_owned(), column: finding.column };
+        let source = NamedSource::new(&finding.file, letters);
         Report { finding, source }
     }
 }

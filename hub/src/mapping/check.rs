@@ -211,7 +211,8 @@ impl Checker<'_> {
         for block in blocks {
             let steps = read_json_target(&block.to.value);
             let steps = steps.map_err(|error| self.report_inside(codes::TARGET_PATH, &block.to, error)).ok();
-            if block.to.value.ends_with(']') {
+            let has_index = block.to.value.ends_with(']');
+            if has_index {
                 let help = Some("leave the index out: each repetition adds an item".to_owned());
                 self.report(codes::TARGET_PATH, block.to.span.clone(), "a block adds items to a list".to_owned(), help);
             }
@@ -222,7 +223,7 @@ impl Checker<'_> {
             let prefix = format!("{}{}[].", level.prefix, block.to.value);
             let compiled = self
                 .block(block, level, &prefix, |checker, inner| checker.json_layout(&block.rules, &block.blocks, inner));
-            if let (Some(steps), Some(compiled)) = (steps, compiled) {
+            if let (Some(steps), Some(compiled)) = (steps.filter(|_| !has_index), compiled) {
                 draft.add_block(&steps, compiled);
             }
         }

@@ -181,9 +181,10 @@ impl Walk<'_, '_> {
 
     fn variable(&mut self, name: &str, span: &std::ops::Range<usize>) -> Part {
         let Some(variable) = Variable::of(name) else {
-            let help = did_you_mean(name, Variable::NAMES)
-                .unwrap_or_else(|| format!("write {}", one_of(["$message_id", "$source", "$received_at"])));
-            self.report(codes::EXPRESSION, span, format!("there is no `${name}`"), Some(help));
+            let written = format!("${name}");
+            let help = did_you_mean(&written, Variable::WRITTEN)
+                .unwrap_or_else(|| format!("write {}", one_of(Variable::WRITTEN)));
+            self.report(codes::EXPRESSION, span, format!("there is no `{written}`"), Some(help));
             return None;
         };
         if self.ground.is_condition {
@@ -255,17 +256,17 @@ impl Walk<'_, '_> {
         let Some(structure) = self.ground.structure else { return };
         let unknown_group =
             path.groups().find(|group| !hl7v2::grammar::group_exists(structure, group)).map(str::to_owned);
-        let (message, help) = if let Some(group) = unknown_group {
+        if let Some(group) = unknown_group {
             let names: Vec<&str> = hl7v2::grammar::groups_of(structure).collect();
-            (format!("{} has no group {group}", self.ground.message), did_you_mean(&group, names))
-        } else if !path.segment().starts_with('Z') && !hl7v2::grammar::segment_exists(structure, None, path.segment()) {
-            (format!("{} has no segment {}", self.ground.message, path.segment()), None)
-        } else {
-            return;
-        };
-        let place = self.text.place(self.compiler.source, span);
-        let finding = Finding::warning(codes::NOT_IN_MESSAGE, self.compiler.source, place, message);
-        self.compiler.findings.push(finding.with_help_if(help));
+            let message = format!("{} has no group {group}", self.ground.message);
+            return self.report(codes::NOT_IN_MESSAGE, span, message, did_you_mean(&group, names));
+        }
+        if !path.segment().starts_with('Z') && !hl7v2::grammar::segment_exists(structure, None, path.segment()) {
+            let message = format!("{} has no segment {}", self.ground.message, path.segment());
+            let place = self.text.place(self.compiler.source, span);
+            let finding = Finding::warning(codes::NOT_IN_MESSAGE, self.compiler.source, place, message);
+            self.compiler.findings.push(finding);
+        }
     }
 
     fn call(
@@ -355,7 +356,8 @@ impl Walk<'_, '_> {
             Kind::Word => matches!(op, Op::Text(_)),
         };
         if !fits {
-            let message = format!("`{}` takes {} here, not {}", function.name, wanted.word(), kind.word());
+            let other = if kind == Kind::Any { String::new() } else { format!(", not {}", kind.word()) };
+            let message = format!("`{}` takes {} here{other}", function.name, wanted.word());
             self.report(codes::ARGUMENT_TYPE, span, message, Some(format!("write {}", function.signature())));
         }
         fits
@@ -369,7 +371,7 @@ impl Walk<'_, '_> {
         };
         self.compiler.used_tables.insert(name.clone());
         let table = self.compiler.tables.get(name).map(Arc::clone);
-        if table.is_none() {
+        if table.is_none() && !self.compiler.tables.names().any(|known| known == name) {
             let help = did_you_mean(name, self.compiler.tables.names()).unwrap_or_else(|| {
                 format!("tables are files of mappings/tables: {}", one_of(self.compiler.tables.names()))
             });

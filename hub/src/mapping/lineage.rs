@@ -79,13 +79,22 @@ impl Recorder {
     pub fn read_field(&mut self, path: &str, spans: impl Iterator<Item = Range<usize>>) {
         let spans: Vec<Range<usize>> = spans.collect();
         self.spans.extend(spans.iter().cloned());
-        self.sources.push(Origin { path: path.to_owned(), spans });
+        if !spans.is_empty() {
+            self.add_source(Origin { path: path.to_owned(), spans });
+        }
     }
 
     pub fn read_json(&mut self, path: &str, found: &[&Json]) {
         self.values.extend(found.iter().map(|json| address(json)));
         if !found.is_empty() {
-            self.sources.push(Origin { path: path.to_owned(), spans: Vec::new() });
+            self.add_source(Origin { path: path.to_owned(), spans: Vec::new() });
+        }
+    }
+
+    /// A rule that reads a place twice, as condition and as value, has one source.
+    fn add_source(&mut self, source: Origin) {
+        if !self.sources.contains(&source) {
+            self.sources.push(source);
         }
     }
 

@@ -40,3 +40,6 @@ pub(crate) use run::Question;
 pub use tables::{Row, Table, Tables, Unknown};
 pub use trial::TestResult;
 pub(crate) use trial::{Fixtures, test_context};
+
+#[cfg(test)]
+mod tests;

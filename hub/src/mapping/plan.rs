@@ -259,7 +259,8 @@ pub(super) enum Variable {
 }
 
 impl Variable {
-    pub const NAMES: [&'static str; 3] = ["message_id", "source", "received_at"];
+    /// As expressions have them.
+    pub const WRITTEN: [&'static str; 3] = ["$message_id", "$source", "$received_at"];
 
     pub fn of(name: &str) -> Option<Variable> {
         match name {

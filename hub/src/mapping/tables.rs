@@ -106,6 +106,8 @@ pub struct Tables {
     tables: IndexMap<String, Arc<Table>>,
     /// Where each has its name.
     places: Vec<(Arc<SourceText>, Text)>,
+    /// Files that are no table, by the name it would have.
+    broken: Vec<String>,
 }
 
 impl Tables {
@@ -114,9 +116,9 @@ impl Tables {
         self.tables.get(name)
     }
 
-    /// The names of all tables.
+    /// The names of all tables, also of those whose files have mistakes.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.tables.keys().map(String::as_str)
+        self.tables.keys().chain(&self.broken).map(String::as_str)
     }
 
     /// Where each table has its name.
@@ -131,8 +133,11 @@ impl Tables {
         for source in files {
             let (table, found) = Reader::read(source, |_, root| read_table(root));
             findings.extend(found);
-            let Some(Some((name, table))) = table else { continue };
-            let stem = source.name().rsplit('/').next().and_then(|file| file.strip_suffix(".toml"));
+            let stem = super::files::stem(source.name());
+            let Some(Some((name, table))) = table else {
+                tables.broken.extend(stem.map(str::to_owned));
+                continue;
+            };
             if stem != Some(name.value.as_str()) {
                 let message = format!("the table is called `{}` and its file is not", name.value);
                 findings.push(Finding::error(codes::BAD_VALUE, source, name.span.clone(), message));

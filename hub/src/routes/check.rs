@@ -37,7 +37,10 @@ pub(super) fn check(declared: Declarations, source: &Arc<SourceText>, files: &mu
     let routes = checker.routes(&declared, &sources);
     let cycles = conflicts::cycles(&declared);
     cycles.into_iter().for_each(|cycle| checker.cycle(cycle));
-    checker.unused(&declared);
+    // A name with a slip of the pen would make what it means look unused.
+    if !checker.findings.has_errors() {
+        checker.unused(&declared);
+    }
     let destinations = declared.destinations.into_iter().map(|(name, located)| (name, located.value)).collect();
     (Checked { sources, destinations, routes }, checker.findings)
 }

@@ -271,13 +271,15 @@ impl Configuration {
     }
 
     /// Checks files that were read. `None` when there are errors.
-    fn of(files: Files, findings: &mut Findings) -> Option<Configuration> {
+    pub(super) fn of(files: Files, findings: &mut Findings) -> Option<Configuration> {
         let (mut mappings, mapping_findings) = MappingFiles::read(&files.mappings, &files.tables);
         let (declared, shape_findings) = parse(&files.routes);
         let (checked, route_findings) = check(declared.unwrap_or_default(), &files.routes, &mut mappings);
-        for found in [mapping_findings, shape_findings, route_findings] {
-            findings.extend(found);
-        }
+        let is_broken = mapping_findings.has_errors() || shape_findings.has_errors();
+        findings.extend(mapping_findings);
+        findings.extend(shape_findings);
+        // What the routes lack may be what could not be read.
+        findings.extend(route_findings.without_warnings_if(is_broken));
         if findings.has_errors() {
             return None;
         }
