@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::Wrong;
 use crate::store::{
-    AggregateKey, DeadLetter, DeliveryId, DeliveryState, Flags, Journey, MessageFilter, MessageId, NewMessage,
+    AggregateKey, Charge, DeadLetter, DeliveryId, DeliveryState, Flags, Journey, MessageFilter, MessageId, NewMessage,
     OpenDelivery, Outcome, Page, Row, Store, StoreError, StoredAggregate, StoredMessage, StoredOutput, UnitOfWork,
 };
 
@@ -55,6 +55,10 @@ impl WrongStore {
             (Wrong::KeepsTheEndedOpen, Row::ChangeDelivery(mut change)) if change.state.is_end() => {
                 change.state = DeliveryState::Waiting;
                 Some(Row::ChangeDelivery(change))
+            }
+            (Wrong::RoutesAnew, Row::Run(mut run)) => {
+                run.route = run.route.map(|route| format!("{route} {}", run.run_no).into());
+                Some(Row::Run(run))
             }
             (Wrong::IgnoresVersions, Row::Aggregate(mut change)) => {
                 let now = self.inner.aggregates(vec![change.key.clone()]).await.expect("the version of now");
@@ -248,6 +252,10 @@ impl Store for WrongStore {
             found.retain(|(message, _)| accepted.contains(&message.id));
         }
         Ok(found)
+    }
+
+    async fn in_hand(&self) -> Result<Vec<Charge>, StoreError> {
+        self.inner.in_hand().await
     }
 
     async fn open_deliveries(&self, destination: &str, limit: usize) -> Result<Vec<OpenDelivery>, StoreError> {
