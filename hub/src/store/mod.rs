@@ -10,6 +10,7 @@ pub(crate) mod contract;
 pub mod ids;
 pub mod rows;
 pub mod sqlite;
+pub mod standing;
 pub mod view;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use bytes::Bytes;
 
 pub use self::ids::{DeliveryId, MessageId, NotAnId};
 pub use self::rows::*;
+pub use self::standing::{DeliveryStanding, RunStanding, standing};
 pub use self::view::*;
 
 /// Rows to insert and to change that belong together.

@@ -133,6 +133,7 @@ pub(super) async fn a_closed_store_says_so(ground: &dyn Ground) {
     assert_eq!(store.take_numbers("a day", 1).await.err(), Some(closed.clone()));
     assert_eq!(store.configuration("dd", &[]).await.err(), Some(closed.clone()));
     assert_eq!(store.unrouted(1).await.err(), Some(closed.clone()));
+    assert_eq!(store.in_hand().await.err(), Some(closed.clone()));
     assert_eq!(store.open_deliveries("file", 1).await.err(), Some(closed.clone()));
     assert_eq!(store.message(id).await.err(), Some(closed.clone()));
     assert_eq!(store.output(super::samples::named(id, 1, 1)).await.err(), Some(closed.clone()));

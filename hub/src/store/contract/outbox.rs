@@ -7,7 +7,7 @@ use super::samples::{
 };
 use super::{Ground, Stop};
 use crate::store::{
-    DeliveryId, DeliveryState, MessageId, MessageRef, NewDelivery, NewOutput, OpenDelivery, Row, Store,
+    Charge, DeliveryId, DeliveryState, MessageId, MessageRef, NewDelivery, NewOutput, OpenDelivery, Row, Store,
 };
 
 async fn open(store: &dyn Store, destination: &str, limit: usize) -> Vec<DeliveryId> {
@@ -65,8 +65,10 @@ pub(super) async fn a_delivery_is_open_until_it_ends(ground: &dyn Ground) {
         charges: 0,
     };
     assert_eq!(store.open_deliveries("http", 10).await, Ok(vec![made.clone()]));
-    must_commit(&*store, vec![Row::ChangeDelivery(change(id, DeliveryState::Waiting))]).await;
-    let waiting = OpenDelivery { state: DeliveryState::Waiting, attempts: 1, next_at: Some(after(60)), ..made };
+    let charge = Row::Charge(Charge { message: id.message, charges: 2, in_hand: true });
+    must_commit(&*store, vec![Row::ChangeDelivery(change(id, DeliveryState::Waiting)), charge]).await;
+    let waiting =
+        OpenDelivery { state: DeliveryState::Waiting, attempts: 1, next_at: Some(after(60)), charges: 2, ..made };
     for stop in Stop::BOTH {
         assert_eq!(store.open_deliveries("http", 10).await, Ok(vec![waiting.clone()]));
         store = stop.and_open(ground, store).await;

@@ -179,6 +179,70 @@ async fn line(store: &dyn Store, id: MessageId) -> MessageLine {
     page.messages.remove(0)
 }
 
+/// Replays: what came of the first run and of the second, by their routes and destinations, and where
+/// the message stands then.
+const REPLAYS: &[(Part, Part, MessageState)] = {
+    use DeliveryState as D;
+    use MessageState as M;
+    use RunState as R;
+    const DEAD: Part = (Some("orders"), R::Mapped, Some(("file", D::DeadLettered)));
+    const DELIVERED: Part = (Some("orders"), R::Mapped, Some(("file", D::Delivered)));
+    &[
+        (DEAD, DELIVERED, M::Delivered),
+        (DEAD, (Some("orders"), R::Mapped, Some(("http", D::Delivered))), M::DeadLettered),
+        (DEAD, (Some("audit"), R::Mapped, Some(("file", D::Delivered))), M::DeadLettered),
+        (DEAD, (Some("orders"), R::Refused, None), M::DeadLettered),
+        (DEAD, (Some("orders"), R::Mapped, Some(("file", D::Waiting))), M::Waiting),
+        (DELIVERED, DEAD, M::DeadLettered),
+        ((Some("orders"), R::Refused, None), DELIVERED, M::Delivered),
+        ((Some("audit"), R::Refused, None), DELIVERED, M::Refused),
+        ((None, R::DeadLettered, None), DELIVERED, M::Delivered),
+        ((None, R::Filtered, None), DELIVERED, M::Delivered),
+        ((None, R::DeadLettered, None), (None, R::Filtered, None), M::Filtered),
+        ((Some("orders"), R::DeadLettered, None), (Some("audit"), R::Filtered, None), M::DeadLettered),
+    ]
+};
+
+/// A run of one route, and its delivery.
+type Part = (Option<&'static str>, RunState, Option<(&'static str, DeliveryState)>);
+
+pub(super) async fn a_replay_takes_the_place_of_what_it_repeats(ground: &dyn Ground) {
+    let store = ground.open().await;
+    let number = configuration(&*store).await;
+    let wrong = |state| matches!(state, MessageState::DeadLettered | MessageState::Refused | MessageState::Waiting);
+    for (first, second, expected) in REPLAYS {
+        let id = accept(&*store, message("A")).await;
+        for ((route, state, to), run_no) in [first, second].into_iter().zip(1..) {
+            let cause = (*state != RunState::Mapped).then(|| Cause::new("HUB0301", "no such code"));
+            let row = NewRun {
+                route: route.map(Into::into),
+                state: *state,
+                cause,
+                ..run(MessageRef::Stored(id), run_no, number)
+            };
+            let mut rows = vec![Row::Run(row)];
+            if let Some((destination, at)) = to {
+                rows.push(Row::Output(output(id, run_no, 1)));
+                rows.push(Row::Delivery(delivery(named(id, run_no, 1), destination)));
+                rows.push(Row::ChangeDelivery(change(named(id, run_no, 1), *at)));
+            }
+            must_commit(&*store, rows).await;
+        }
+        let said = format!("{first:?} then {second:?}");
+        let shown = line(&*store, id).await;
+        assert_eq!(shown.state, *expected, "{said}");
+        assert_eq!(store.journey(id).await.unwrap().unwrap().state, *expected, "{said}");
+        let dead = store.dead_letters(100).await.unwrap().iter().any(|letter| letter.message == id);
+        assert_eq!(dead, *expected == MessageState::DeadLettered, "{said}");
+        if wrong(*expected) {
+            assert!(shown.cause.is_some(), "{said}");
+        }
+        if *expected == MessageState::Delivered {
+            assert_eq!(shown.cause, None, "nothing is wrong any more: {said}");
+        }
+    }
+}
+
 pub(super) async fn a_line_says_what_came_of_the_message(ground: &dyn Ground) {
     let store = ground.open().await;
     let number = configuration(&*store).await;
@@ -203,9 +267,7 @@ pub(super) async fn a_line_says_what_came_of_the_message(ground: &dyn Ground) {
     };
     must_commit(&*store, vec![Row::Run(second)]).await;
     let shown = line(&*store, id).await;
-    let mut routes = shown.routes;
-    routes.sort_unstable();
-    assert_eq!(routes, ["audit", "orders"]);
+    assert_eq!(shown.routes, ["audit", "orders"], "by name");
     assert_eq!(shown.cause, Some(Cause::new("HUB0301", "no such code")));
 }
 

@@ -46,6 +46,23 @@ pub(super) async fn unrouted_comes_in_order_with_charges(ground: &dyn Ground) {
     assert!(store.unrouted(0).await.unwrap().is_empty());
 }
 
+pub(super) async fn who_was_alone_in_hand_is_known_after_a_stop(ground: &dyn Ground) {
+    let mut store = ground.open().await;
+    let mut given = Vec::new();
+    for name in ["A", "B", "C"] {
+        given.push(accept(&*store, message(name)).await);
+    }
+    let charge = |message, charges, in_hand| Charge { message, charges, in_hand };
+    let marked = [charge(given[2], 0, true), charge(given[0], 1, true), charge(given[1], 1, true)];
+    must_commit(&*store, marked.map(Row::Charge).to_vec()).await;
+    must_commit(&*store, vec![Row::Charge(charge(given[1], 1, false))]).await;
+    for stop in Stop::BOTH {
+        let found = store.in_hand().await;
+        assert_eq!(found, Ok(vec![charge(given[0], 1, true), charge(given[2], 0, true)]), "{stop:?}");
+        store = stop.and_open(ground, store).await;
+    }
+}
+
 pub(super) async fn the_oldest_unrouted_is_never_hidden(ground: &dyn Ground) {
     let mut store = ground.open().await;
     let number = configuration(&*store).await;

@@ -85,7 +85,9 @@ ways_to_be_wrong! {
     /// Accepts what was refused.
     AcceptsTheRefused: refused_messages_are_kept_and_not_fed_again, unrouted_is_exact_after_any_interleaving;
     /// Does not keep charges.
-    ForgetsCharges: unrouted_comes_in_order_with_charges;
+    ForgetsCharges: unrouted_comes_in_order_with_charges, who_was_alone_in_hand_is_known_after_a_stop;
+    /// Does not see that a run repeats one before it.
+    RoutesAnew: a_replay_takes_the_place_of_what_it_repeats;
     /// Feeds only what it accepted in this life.
     ForgetsAtAStop: the_oldest_unrouted_is_never_hidden, unrouted_is_exact_after_any_interleaving;
     /// Reads on after the next one.

@@ -56,6 +56,10 @@ impl WrongStore {
                 change.state = DeliveryState::Waiting;
                 Some(Row::ChangeDelivery(change))
             }
+            (Wrong::RoutesAnew, Row::Run(mut run)) => {
+                run.route = run.route.map(|route| format!("{route} {}", run.run_no).into());
+                Some(Row::Run(run))
+            }
             (Wrong::IgnoresVersions, Row::Aggregate(mut change)) => {
                 let now = self.inner.aggregates(vec![change.key.clone()]).await.expect("the version of now");
                 change.expected = now[0].as_ref().map_or(0, |aggregate| aggregate.version);
@@ -252,6 +256,10 @@ impl Store for WrongStore {
             found.retain(|(message, _)| accepted.contains(&message.id));
         }
         Ok(found)
+    }
+
+    async fn in_hand(&self) -> Result<Vec<Charge>, StoreError> {
+        self.inner.in_hand().await
     }
 
     async fn open_deliveries(&self, destination: &str, limit: usize) -> Result<Vec<OpenDelivery>, StoreError> {
