@@ -106,9 +106,7 @@ mod tests {
     #[test]
     fn a_hub_is_asked_by_address_as_localhost_or_by_its_own_name() {
         let names = ["hub.example.eg".to_owned()];
-        for host in
-            ["127.0.0.1:8080", "[::1]:8080", "192.0.2.7", "localhost", "LOCALHOST:1", "hub.example.eg:443", "::1"]
-        {
+        for host in ["127.0.0.1:8080", "[::1]:8080", "192.0.2.7", "localhost", "LOCALHOST:1", "hub.example.eg:443"] {
             assert!(is_own_name(host, &names), "{host}");
         }
         for host in

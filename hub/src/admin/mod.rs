@@ -27,3 +27,8 @@ mod tap;
 
 pub use control::{Control, DestinationStatus, Part, ReloadError, SearchBy, SourceStatus, TapEvent};
 pub use server::{Error, Options, Server};
+
+#[cfg(test)]
+pub(crate) mod fake;
+#[cfg(test)]
+mod tests;

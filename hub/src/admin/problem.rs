@@ -20,7 +20,11 @@ pub(super) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("applicati
 
 /// What went wrong with a request.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Problem {
+#[serde(transparent)]
+pub(super) struct Problem(Box<Document>);
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Document {
     #[serde(rename = "type")]
     kind: String,
     title: &'static str,
@@ -40,13 +44,14 @@ fn number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S:
 impl Problem {
     /// A problem of a kind.
     pub fn new(status: StatusCode, code: &'static str, title: &'static str) -> Problem {
-        Problem { kind: format!("urn:hub:error:{code}"), title, status, code, detail: None, findings: None }
+        let kind = format!("urn:hub:error:{code}");
+        Problem(Box::new(Document { kind, title, status, code, detail: None, findings: None }))
     }
 
     /// The same problem with words about this occurrence.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<String>) -> Problem {
-        self.detail = Some(detail.into());
+        self.0.detail = Some(detail.into());
         self
     }
 
@@ -91,24 +96,24 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.code, self.title)
+        write!(f, "{} {}", self.0.code, self.0.title)
     }
 }
 
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
-        self.status
+        self.0.status
     }
 
     fn error_response(&self) -> HttpResponse {
-        HttpResponse::build(self.status).insert_header((CONTENT_TYPE, PROBLEM_JSON)).body(self.to_json())
+        HttpResponse::build(self.0.status).insert_header((CONTENT_TYPE, PROBLEM_JSON)).body(self.to_json())
     }
 }
 
 impl Problem {
     /// The document.
     pub fn to_json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_else(|_| format!("{{\"code\":\"{}\"}}", self.code))
+        serde_json::to_string(self).unwrap_or_else(|_| format!("{{\"code\":\"{}\"}}", self.0.code))
     }
 }
 
@@ -155,7 +160,7 @@ impl From<ReloadError> for Problem {
             ReloadError::Findings(findings) => {
                 let title = "the configuration has errors, and was not taken";
                 let mut problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "HUB0809", title);
-                problem.findings = Some(findings.to_json());
+                problem.0.findings = Some(findings.to_json());
                 problem
             }
             ReloadError::Part => {

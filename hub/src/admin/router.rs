@@ -18,27 +18,27 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     let get = |path, route| Endpoint { method: Method::GET, path, route };
     let post = |path, route| Endpoint { method: Method::POST, path, route };
     vec![
-        get("/", web::get().to(home::page)),
-        get("/live", web::get().to(health::live)),
-        get("/ready", web::get().to(health::ready)),
-        get("/metrics", web::get().to(health::metrics)),
-        get("/api/openapi.json", web::get().to(openapi::document)),
-        get("/api/v1/messages", web::get().to(messages::list)),
-        get("/api/v1/messages/{id}", web::get().to(journeys::show)),
-        post("/api/v1/messages/{id}/replay", web::post().to(operate::replay)),
-        get("/api/v1/dead-letters", web::get().to(dead_letters::list)),
-        post("/api/v1/dead-letters/{letter}/replay", web::post().to(dead_letters::replay)),
-        get("/api/v1/routes", web::get().to(configuration::routes)),
-        get("/api/v1/sources", web::get().to(configuration::sources)),
-        get("/api/v1/destinations", web::get().to(configuration::destinations)),
-        post("/api/v1/reload", web::post().to(operate::reload)),
-        get("/api/v1/tap", web::get().to(tap::watch)),
+        get("/", web::route().to(home::page)),
+        get("/live", web::route().to(health::live)),
+        get("/ready", web::route().to(health::ready)),
+        get("/metrics", web::route().to(health::metrics)),
+        get("/api/openapi.json", web::route().to(openapi::document)),
+        get("/api/v1/messages", web::route().to(messages::list)),
+        get("/api/v1/messages/{id}", web::route().to(journeys::show)),
+        post("/api/v1/messages/{id}/replay", web::route().to(operate::replay)),
+        get("/api/v1/dead-letters", web::route().to(dead_letters::list)),
+        post("/api/v1/dead-letters/{letter}/replay", web::route().to(dead_letters::replay)),
+        get("/api/v1/routes", web::route().to(configuration::routes)),
+        get("/api/v1/sources", web::route().to(configuration::sources)),
+        get("/api/v1/destinations", web::route().to(configuration::destinations)),
+        post("/api/v1/reload", web::route().to(operate::reload)),
+        get("/api/v1/tap", web::route().to(tap::watch)),
     ]
 }
 
 /// Puts the table into an application.
 pub(super) fn configure(config: &mut web::ServiceConfig) {
     for endpoint in endpoints() {
-        config.service(web::resource(endpoint.path).route(endpoint.route));
+        config.service(web::resource(endpoint.path).route(endpoint.route.method(endpoint.method)));
     }
 }

@@ -73,7 +73,7 @@ impl Watcher {
         let piece = tokio::select! {
             () = async { drain.wait_for(|begun| *begun).await.map_or((), |_| ()) } => Err("the hub is going down"),
             () = sleep_until(self.until) => Err("watched long enough; ask again"),
-            told = next => match told {
+            got = next => match got {
                 Err(_) => Ok(": nothing new\n\n".to_owned()),
                 Ok(Ok(event)) => Ok(written(&event)),
                 Ok(Err(RecvError::Lagged(missed))) => {
