@@ -55,6 +55,17 @@ pub struct RunSettings {
     pub routes: PathBuf,
     /// Where the HTTP interface listens.
     pub http: SocketAddr,
+    /// The sample feed, if it is to be played.
+    pub sample: Option<Sample>,
+}
+
+/// How the sample feed is played.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// The hub stops after it.
+    pub once: bool,
+    /// It is told in JSON.
+    pub json: bool,
 }
 
 /// Runs on a runtime of its own: one for the transports and the SQL, with the actors on this thread.
@@ -68,6 +79,7 @@ pub fn run_blocking(global: &Global, args: &RunArgs) -> Exit {
         data: global.data.clone().unwrap_or_else(|| "data".into()),
         routes: global.routes.clone().unwrap_or_else(|| "routes.toml".into()),
         http,
+        sample: args.sample.then_some(Sample { once: args.once, json: global.json }),
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -96,10 +108,29 @@ async fn run(settings: RunSettings) -> Exit {
         assembly.stop().await;
         return Exit::Io;
     }
-    let exit = wait_for_end(&assembly, &mut escalations).await;
+    let exit = tokio::select! {
+        exit = wait_for_end(&assembly, &mut escalations) => exit,
+        exit = play_sample(&assembly, &settings) => exit,
+    };
     let _ = std::fs::remove_file(settings.data.join(READY_FILE));
     assembly.stop().await;
     exit
+}
+
+/// Plays the sample feed, if it is asked for; comes back only if the hub has to stop after it.
+async fn play_sample(assembly: &Assembly, settings: &RunSettings) -> Exit {
+    let Some(sample) = settings.sample else { return std::future::pending().await };
+    let exit = match super::sample::play(assembly).await {
+        Ok(report) => {
+            report.print(sample.json, settings.http);
+            if report.is_as_expected() { Exit::Success } else { Exit::Failed }
+        }
+        Err(error) => {
+            super::output::complain(&format!("the sample feed could not be played: {error}"));
+            Exit::Failed
+        }
+    };
+    if sample.once { exit } else { std::future::pending().await }
 }
 
 /// Waits for a signal (drain), an escalation (70) or a broken journal (74).
