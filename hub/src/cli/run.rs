@@ -53,12 +53,22 @@ pub struct RunArgs {
     pub once: bool,
 }
 
+/// How the sample feed is played.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// The hub stops after it.
+    pub once: bool,
+    /// It is told in JSON.
+    pub json: bool,
+}
+
 /// Runs on a runtime of its own: one for the transports and the SQL, with the actors on this thread.
 pub fn run_blocking(global: &Global, args: &RunArgs) -> Exit {
     let settings = match Settings::load_for_run(global, args) {
         Ok(settings) => settings,
         Err(findings) => return refuse(StartError::Configuration(findings)),
     };
+    let sample = args.sample.then_some(Sample { once: args.once, json: global.json });
     start_log(settings.log, std::io::stderr().is_terminal());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -67,11 +77,11 @@ pub fn run_blocking(global: &Global, args: &RunArgs) -> Exit {
             return Exit::Io;
         }
     };
-    actix::System::with_tokio_rt(move || runtime).block_on(run(settings))
+    actix::System::with_tokio_rt(move || runtime).block_on(run(settings, sample))
 }
 
 /// Runs until a signal, or until a part fails for good.
-async fn run(settings: Settings) -> Exit {
+async fn run(settings: Settings, sample: Option<Sample>) -> Exit {
     keep_panics_quiet();
     crash_as_asked();
     let loaded = match Configuration::load(&settings.routes) {
@@ -102,7 +112,10 @@ async fn run(settings: Settings) -> Exit {
         return Exit::Io;
     }
     tracing::info!(%http, "ready");
-    let exit = wait_for_end(&assembly, &mut escalations).await;
+    let exit = tokio::select! {
+        exit = wait_for_end(&assembly, &mut escalations) => exit,
+        exit = play_sample(&assembly, http, sample) => exit,
+    };
     let _ = std::fs::remove_file(settings.data.join(READY_FILE));
     assembly.stop().await;
     match tokio::time::timeout(HTTP_DEADLINE, serving).await {
@@ -110,6 +123,22 @@ async fn run(settings: Settings) -> Exit {
         _ => tracing::warn!("the HTTP interface did not end in order"),
     }
     exit
+}
+
+/// Plays the sample feed, if it is asked for; comes back only if the hub has to stop after it.
+async fn play_sample(assembly: &Assembly, http: SocketAddr, asked: Option<Sample>) -> Exit {
+    let Some(sample) = asked else { return std::future::pending().await };
+    let exit = match super::sample::play(assembly).await {
+        Ok(report) => {
+            report.print(sample.json, http);
+            if report.is_as_expected() { Exit::Success } else { Exit::Failed }
+        }
+        Err(error) => {
+            complain(&format!("the sample feed could not be played: {error}"));
+            Exit::Failed
+        }
+    };
+    if sample.once { exit } else { std::future::pending().await }
 }
 
 /// Waits for a signal (drain), an escalation (70) or a broken journal (74).

@@ -245,10 +245,6 @@ impl Store for WrongStore {
         self.reported(outcomes, &answers)
     }
 
-    async fn in_hand(&self) -> Result<Vec<Charge>, StoreError> {
-        self.inner.in_hand().await
-    }
-
     async fn unrouted(&self, limit: usize) -> Result<Vec<(StoredMessage, u32)>, StoreError> {
         let mut found = self.inner.unrouted(limit).await?;
         if self.is(Wrong::ForgetsAtAStop) {
