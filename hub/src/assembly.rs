@@ -36,7 +36,7 @@ use crate::journey::outbox::Outbox;
 use crate::journey::publish::{self, Aside, Publisher};
 use crate::journey::receive::{PIECE_BYTES, Receiver, Reception};
 use crate::journey::route::{self, Router, Shard};
-use crate::journey::{Accepted, Hub, Live};
+use crate::journey::{Accepted, Hub, Live, rate_of_route};
 use crate::keys::{KeyError, Keys};
 use crate::limit::{Limits, Rate};
 use crate::routes::{Channel, Configuration, DestinationSpec, Loaded};
@@ -92,7 +92,6 @@ pub struct Assembly {
     reception: Arc<Reception>,
     outbox: Outbox,
     sources: ArcSwap<Sources>,
-    limits: Mutex<Limits>,
     replayer: Replayer,
     search: Search,
     root: Root,
@@ -118,13 +117,14 @@ pub async fn start(settings: &Settings, loaded: Loaded) -> Result<(Assembly, mps
         live: ArcSwap::from_pointee(live),
         metrics: Metrics::default(),
         hands: RwLock::new(()),
+        limits: ArcSwap::default(),
         tap: broadcast::Sender::new(TAP_MAX),
     });
     let (root, escalations) = mpsc::channel(ESCALATIONS_MAX);
     let clean = journal::begin(&hub).await?;
     let arbiters: Vec<Arbiter> = (0..SHARDS).map(|_| Arbiter::new()).collect();
     let stages = start_stages(&hub, &root, &arbiters);
-    let limits = start_couriers(&hub, &stages.outbox, &root, !clean, &Limits::default())?;
+    start_couriers(&hub, &stages.outbox, &root, !clean)?;
     let recovery = Recovery {
         hub: Arc::clone(&hub),
         shards: stages.shards.clone(),
@@ -149,7 +149,6 @@ pub async fn start(settings: &Settings, loaded: Loaded) -> Result<(Assembly, mps
         outbox: stages.outbox,
         sources: ArcSwap::default(),
         cells: stages.cells,
-        limits: Mutex::new(limits),
         replayer: Replayer { hub: Arc::clone(&hub), shards: stages.shards },
         search,
         root,
@@ -231,28 +230,24 @@ fn plan<W: cell::Work>(name: &str, root: &Root, mut make: impl FnMut() -> W + Se
 }
 
 /// Starts a courier for every destination of the configuration of now.
-fn start_couriers(
-    hub: &Arc<Hub>,
-    outbox: &Outbox,
-    root: &Root,
-    in_doubt: bool,
-    before: &Limits,
-) -> Result<Limits, BuildError> {
+fn start_couriers(hub: &Arc<Hub>, outbox: &Outbox, root: &Root, died: bool) -> Result<(), BuildError> {
     let live = hub.live.load_full();
-    let limits = limits_of(&live.configuration, before);
+    hub.limits.store(Arc::new(limits_of(&live.configuration, &Limits::default())));
     let mut couriers = HashMap::new();
     for spec in live.configuration.destinations.values() {
-        let courier = start_courier(hub, spec, root, &limits, Predecessor::Process { died: in_doubt })?;
-        couriers.insert(spec.name.clone(), courier);
+        couriers.insert(spec.name.clone(), start_courier(hub, spec, root, Predecessor::Process { died })?);
     }
     outbox.set_couriers(couriers);
-    Ok(limits)
+    Ok(())
 }
 
+/// The rates of destinations and routes; a rate that stays keeps what it has seen.
 fn limits_of(configuration: &Configuration, before: &Limits) -> Limits {
-    let rates = configuration.destinations.values().filter_map(|spec| {
-        let limit = spec.delivery.limit?;
-        Some((spec.name.clone(), Rate::new(limit.per_second, limit.burst)?))
+    let destinations = configuration.destinations.values().map(|spec| (spec.name.clone(), spec.delivery.limit));
+    let routes = configuration.routes.iter().map(|route| (rate_of_route(&route.id), route.limit));
+    let rates = destinations.chain(routes).filter_map(|(name, limit)| {
+        let limit = limit?;
+        Some((name, Rate::new(limit.per_second, limit.burst)?))
     });
     Limits::new(rates, before)
 }
@@ -272,7 +267,6 @@ fn start_courier(
     hub: &Arc<Hub>,
     spec: &DestinationSpec,
     root: &Root,
-    limits: &Limits,
     predecessor: Predecessor,
 ) -> Result<Courier, BuildError> {
     let sink = build_sink(spec, Arc::clone(&hub.clock))?;
@@ -289,7 +283,6 @@ fn start_courier(
         hub: Arc::clone(hub),
         destination: spec.name.as_str().into(),
         cells: cells.collect(),
-        limiter: limits.get(&spec.name).cloned(),
         in_doubt,
         after,
     };

@@ -10,7 +10,6 @@ use super::{Assembly, Predecessor, Sources, StartError, limits_of, make_live, st
 use crate::actors::adapter::{RunningSource, build_sink, mllp_settings};
 use crate::journey::Live;
 use crate::journey::deliver::Courier;
-use crate::limit::Limits;
 use crate::routes::Configuration;
 use crate::telemetry::Metrics;
 
@@ -29,7 +28,6 @@ impl Assembly {
         let before = self.hub.live.load_full();
         let next = make_live(self.hub.store.as_ref(), loaded.configuration).await?;
         let hash = next.configuration.hash.to_string();
-        let limits = limits_of(&next.configuration, &*self.limits.lock().await);
         let mut couriers = (*self.outbox.couriers()).clone();
         couriers.retain(|name, _| same_destination(&before.configuration, &next.configuration, name));
         for spec in next.configuration.destinations.values() {
@@ -47,7 +45,7 @@ impl Assembly {
                 return Err(error.into());
             }
         };
-        self.swap(next, couriers, started, limits).await?;
+        self.swap(next, couriers, started).await?;
         tracing::info!(%hash, "the configuration was reloaded");
         Ok(hash)
     }
@@ -84,16 +82,17 @@ impl Assembly {
         next: Live,
         mut couriers: HashMap<String, Courier>,
         started: Sources,
-        limits: Limits,
     ) -> Result<(), StartError> {
         let old = self.outbox.couriers();
         for spec in next.configuration.destinations.values() {
             if !couriers.contains_key(&spec.name) {
                 let before = Predecessor::Courier(old.get(&spec.name).cloned());
-                let courier = start_courier(&self.hub, spec, &self.root, &limits, before)?;
+                let courier = start_courier(&self.hub, spec, &self.root, before)?;
                 couriers.insert(spec.name.clone(), courier);
             }
         }
+        let limits = limits_of(&next.configuration, &self.hub.limits.load());
+        self.hub.limits.store(Arc::new(limits));
         self.hub.live.store(Arc::new(next));
         fail::fail_point!("reload.after_swap", |_| Ok(()));
         self.outbox.set_couriers(couriers.clone());
@@ -118,7 +117,6 @@ impl Assembly {
             }
         }
         self.sources.store(Arc::new(sources));
-        *self.limits.lock().await = limits;
         Ok(())
     }
 }

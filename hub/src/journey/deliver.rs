@@ -24,7 +24,6 @@ use self::attempt::{Errand, Settled, run_errand};
 use self::lanes::{Item, Lanes};
 use super::{Hub, Launch};
 use crate::actors::{Handle, Work};
-use crate::limit::Limiter;
 use crate::store::OpenDelivery;
 use crate::telemetry::Of;
 
@@ -101,8 +100,6 @@ pub struct Plan {
     pub destination: Arc<str>,
     /// Cells that make attempts: so many at once.
     pub cells: Vec<Handle<Deliverer>>,
-    /// The destination's own rate.
-    pub limiter: Option<Arc<Limiter>>,
     /// The process died before: what is at the head of its lane may have been under way.
     pub in_doubt: bool,
     /// The courier whose place it takes: it ends first, so that nothing goes twice at a time.
@@ -244,7 +241,6 @@ impl Round {
         Some(Errand {
             hub: Arc::clone(&self.plan.hub),
             destination: Arc::clone(&self.plan.destination),
-            limiter: self.plan.limiter.clone(),
             item,
             cell,
             place,

@@ -158,7 +158,9 @@ impl Pass<'_> {
     }
 
     fn add_delivery(&mut self, route: &Route, target: &Target, (id, output_no): (DeliveryId, u32), output: &Output) {
-        let lane = self.message.lane.filter(|_| route.order == Order::Key);
+        let far = self.live.configuration.destinations.get(target.name());
+        let order = far.map_or(route.order, |spec| route.delivery(spec).order);
+        let lane = self.message.lane.filter(|_| order == Order::Key);
         self.mapped.rows.push(Row::Delivery(NewDelivery {
             id,
             output_no,

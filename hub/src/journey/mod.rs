@@ -30,6 +30,7 @@ use tokio::sync::{OwnedSemaphorePermit, RwLock, broadcast, oneshot};
 
 use crate::admin::TapEvent;
 use crate::keys::Keys;
+use crate::limit::Limits;
 use crate::routes::{Configuration, Target};
 use crate::store::{DeliveryId, Lane, MessageId, Store};
 use crate::telemetry::Metrics;
@@ -48,6 +49,8 @@ pub struct Hub {
     pub metrics: Metrics,
     /// Work on messages holds it for reading; a suspect holds it for writing, so that it is alone in hand.
     pub hands: RwLock<()>,
+    /// Rates of destinations and routes, by [`rate_of_route`] for the latter.
+    pub limits: ArcSwap<Limits>,
     /// What happens, for whoever watches.
     pub tap: broadcast::Sender<TapEvent>,
 }
@@ -59,6 +62,11 @@ impl Hub {
             let _ = self.tap.send(event());
         }
     }
+}
+
+/// The name of a route's rate: a destination may be called the same.
+pub fn rate_of_route(route: &str) -> String {
+    format!("route {route}")
 }
 
 /// A configuration with its number in the store.

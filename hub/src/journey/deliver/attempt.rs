@@ -15,11 +15,10 @@ use super::Deliverer;
 use super::lanes::Item;
 use crate::actors::{Fault, Handle};
 use crate::admin::TapEvent;
-use crate::journey::Hub;
 use crate::journey::blame::{CHARGES_MAX, poisoned};
 use crate::journey::publish::note_unknown;
 use crate::journey::route::commit_surely;
-use crate::limit::Limiter;
+use crate::journey::{Hub, rate_of_route};
 use crate::retry::{Failed, Next, RetryPolicy};
 use crate::store::{
     AttemptVerdict, Cause, DeliveryChange, DeliveryState, NewAttempt, OpenDelivery, Outcome, Row, StoreError,
@@ -40,8 +39,6 @@ pub struct Errand {
     pub hub: Arc<Hub>,
     /// The destination's name.
     pub destination: Arc<str>,
-    /// Its rate.
-    pub limiter: Option<Arc<Limiter>>,
     /// The delivery.
     pub item: Item,
     /// Who makes it.
@@ -62,13 +59,13 @@ pub struct Settled {
 
 /// Makes one attempt.
 pub async fn run_errand(errand: Errand) -> Settled {
-    let Errand { hub, destination, limiter, mut item, cell, place } = errand;
+    let Errand { hub, destination, mut item, cell, place } = errand;
     if item.in_doubt {
         let doubtful = doubtful(&destination, &item);
         note_unknown(&hub, &doubtful).await;
         item.attempts += 1;
     }
-    let wait = match prepare(&hub, limiter.as_deref(), &mut item).await {
+    let wait = match prepare(&hub, &destination, &item).await {
         Ok((format, body)) => {
             let parcel =
                 Parcel { idempotency_key: item.id.to_string(), body, format, attempt: item.attempts.saturating_add(1) };
@@ -90,9 +87,12 @@ enum Judged {
 }
 
 /// Waits for the rate and finds the document. `Err`: not now, but after so long; or never.
-async fn prepare(hub: &Hub, limiter: Option<&Limiter>, item: &mut Item) -> Result<(Format, Bytes), Option<Duration>> {
-    if let Some(limiter) = limiter {
-        limiter.pass(LIMIT_DEADLINE).await.map_err(|_| Some(PUT_OFF))?;
+async fn prepare(hub: &Hub, destination: &str, item: &Item) -> Result<(Format, Bytes), Option<Duration>> {
+    let limits = hub.limits.load_full();
+    for name in [&rate_of_route(&item.route), destination] {
+        if let Some(limiter) = limits.get(name) {
+            limiter.pass(LIMIT_DEADLINE).await.map_err(|_| Some(PUT_OFF))?;
+        }
     }
     if let Some(document) = item.document.clone() {
         return Ok(document);
