@@ -20,6 +20,11 @@ impl Timestamp {
     pub fn plus(self, duration: std::time::Duration) -> Timestamp {
         Timestamp(self.0.saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
     }
+
+    /// This time less `duration`, at least the beginning of time.
+    pub fn minus(self, duration: std::time::Duration) -> Timestamp {
+        Timestamp(self.0.saturating_sub(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
+    }
 }
 
 /// Tells the time.

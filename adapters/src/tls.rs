@@ -204,7 +204,7 @@ pub fn is_loopback_host(host: &str) -> bool {
 }
 
 /// A client that no far system can satisfy, for one that is only spoken to without TLS.
-pub(crate) fn trusting_nobody() -> Result<ClientConfig, Error> {
+pub fn trusting_nobody() -> Result<ClientConfig, Error> {
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|error| unusable(Path::new("no authorities"), &error))?;

@@ -4,22 +4,29 @@
 //! changes nothing if any of it fails (H7); listeners and destinations that did not change are not
 //! touched. Draining stops the sources, takes through what was accepted, and closes the store.
 
+mod control;
+mod reload;
+mod watching;
+
+pub use watching::{reload_and_tell, watch_files};
+
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Arbiter;
 use adapters::clock::{Clock, SystemClock};
 use arc_swap::ArcSwap;
-use tokio::sync::{Mutex, RwLock, Semaphore, mpsc, watch};
+use tokio::sync::{Mutex, RwLock, Semaphore, broadcast, mpsc, watch};
 
 use crate::actors::adapter::{BuildError, RunningSource, build_sink, mllp_settings, start_source};
-use crate::actors::cell;
+use crate::actors::cell::{self, Health};
 use crate::actors::prescription::PrescriptionActor;
 use crate::actors::{Escalation, Policy, Root};
 use crate::broker::embedded::Embedded;
 use crate::broker::{Broker, Record};
+use crate::config::Settings;
 use crate::finding::Findings;
 use crate::journey::consume::Consumer;
 use crate::journey::dead_letter::Replayer;
@@ -27,12 +34,13 @@ use crate::journey::deliver::{self, Courier, Deliverer};
 use crate::journey::journal::{self, Found, Recovery};
 use crate::journey::outbox::Outbox;
 use crate::journey::publish::{self, Aside, Publisher};
-use crate::journey::receive::{Receiver, Reception};
+use crate::journey::receive::{PIECE_BYTES, Receiver, Reception};
 use crate::journey::route::{self, Router, Shard};
 use crate::journey::{Accepted, Hub, Live};
 use crate::keys::{KeyError, Keys};
 use crate::limit::{Limits, Rate};
 use crate::routes::{Channel, Configuration, DestinationSpec, Loaded};
+use crate::search::Search;
 use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
@@ -43,12 +51,10 @@ const SHARDS: usize = 2;
 const PARTITIONS: usize = 2;
 /// Jobs that wait for a cell at most.
 const MAILBOX: usize = 16;
-/// Memory for the bodies of messages that are not routed yet, in KiB.
-const MEMORY_KIB: usize = 64 * 1024;
+/// Happenings that a slow reader of the tap may be behind.
+const TAP_MAX: usize = 1024;
 /// Escalations that wait for the root at most.
 const ESCALATIONS_MAX: usize = 16;
-/// How long draining may take.
-const DRAIN_DEADLINE: Duration = Duration::from_secs(8);
 /// How often it is looked whether all has gone through.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
@@ -72,6 +78,9 @@ pub enum StartError {
     Store(#[from] StoreError),
 }
 
+/// The listeners that run.
+type Sources = HashMap<String, Arc<RunningSource>>;
+
 /// A running hub.
 pub struct Assembly {
     /// What every stage holds.
@@ -79,24 +88,25 @@ pub struct Assembly {
     /// What recovery found.
     pub found: Found,
     routes_file: PathBuf,
+    drain_deadline: Duration,
     reception: Arc<Reception>,
     outbox: Outbox,
-    sources: Mutex<HashMap<String, RunningSource>>,
+    sources: ArcSwap<Sources>,
     limits: Mutex<Limits>,
     replayer: Replayer,
+    search: Search,
     root: Root,
     closed: watch::Sender<bool>,
     arbiters: Vec<Arbiter>,
+    /// Cells, and how each is.
+    cells: Vec<(String, watch::Receiver<Health>)>,
     /// One reload at a time.
     reloading: Mutex<()>,
 }
 
-/// Starts a hub on `data` with the routes in `routes_file`; also gives the escalations of its parts.
-pub async fn start(
-    data: &Path,
-    routes_file: &Path,
-    loaded: Loaded,
-) -> Result<(Assembly, mpsc::Receiver<Escalation>), StartError> {
+/// Starts a hub with a checked configuration; also gives the escalations of its parts.
+pub async fn start(settings: &Settings, loaded: Loaded) -> Result<(Assembly, mpsc::Receiver<Escalation>), StartError> {
+    let data = settings.data.as_path();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(data, Arc::clone(&clock)).await?);
     let keys = Keys::of_folder(data)?;
@@ -108,6 +118,7 @@ pub async fn start(
         live: ArcSwap::from_pointee(live),
         metrics: Metrics::default(),
         hands: RwLock::new(()),
+        tap: broadcast::Sender::new(TAP_MAX),
     });
     let (root, escalations) = mpsc::channel(ESCALATIONS_MAX);
     let clean = journal::begin(&hub).await?;
@@ -122,20 +133,25 @@ pub async fn start(
     };
     let found = recovery.run(clean).await?;
     let (closed, closing) = watch::channel(false);
+    let search = Search::open(data, hub.keys.clone())?;
+    tokio::spawn(search.clone().follow(Arc::clone(&hub), closing.clone()));
     let reception = Arc::new(Reception {
         hub: Arc::clone(&hub),
         shards: stages.shards.iter().map(|shard| (Mutex::default(), shard.clone())).collect(),
-        memory: Arc::new(Semaphore::new(MEMORY_KIB)),
+        memory: Arc::new(Semaphore::new(settings.limits.memory_for_bodies / PIECE_BYTES)),
         closed: closing,
     });
     let assembly = Assembly {
         found,
-        routes_file: routes_file.to_owned(),
+        routes_file: settings.routes.clone(),
+        drain_deadline: settings.limits.drain,
         reception,
         outbox: stages.outbox,
-        sources: Mutex::default(),
+        sources: ArcSwap::default(),
+        cells: stages.cells,
         limits: Mutex::new(limits),
         replayer: Replayer { hub: Arc::clone(&hub), shards: stages.shards },
+        search,
         root,
         closed,
         arbiters,
@@ -145,7 +161,7 @@ pub async fn start(
     let started = assembly.start_sources(&assembly.hub.live.load_full().configuration).await;
     match started {
         Ok(sources) => {
-            assembly.sources.lock().await.extend(sources);
+            assembly.sources.store(Arc::new(sources));
             Ok((assembly, escalations))
         }
         Err(error) => {
@@ -167,6 +183,7 @@ struct Stages {
     records: mpsc::Sender<Record>,
     outbox: Outbox,
     aside: Aside,
+    cells: Vec<(String, watch::Receiver<Health>)>,
 }
 
 /// Starts publisher, consumers and shards.
@@ -179,14 +196,16 @@ fn start_stages(hub: &Arc<Hub>, root: &Root, arbiters: &[Arbiter]) -> Stages {
     let publisher =
         Publisher { hub: Arc::clone(hub), broker: Arc::clone(&broker), records: published, aside: aside.clone() };
     tokio::spawn(publisher.run());
+    let mut cells = Vec::new();
     let mut shards = Vec::with_capacity(arbiters.len());
     let mut events = Vec::with_capacity(arbiters.len());
     for (arbiter, number) in arbiters.iter().zip(1..) {
         let (accept, accepted) = mpsc::channel(route::QUEUE_MAX);
         let (tell, told) = mpsc::channel(route::EVENTS_MAX);
         let routing = Arc::clone(hub);
-        let plan = plan(format!("router {number}"), root, move || Router::new(Arc::clone(&routing)));
-        let router = cell::spawn(&arbiter.handle(), plan);
+        let name = format!("router {number}");
+        let router = cell::spawn(&arbiter.handle(), plan(&name, root, move || Router::new(Arc::clone(&routing))));
+        cells.push((name, router.watch()));
         let shard = Shard { hub: Arc::clone(hub), router, outbox: outbox.clone(), accepted, events: told };
         tokio::spawn(shard.run());
         shards.push(accept);
@@ -194,19 +213,21 @@ fn start_stages(hub: &Arc<Hub>, root: &Root, arbiters: &[Arbiter]) -> Stages {
     }
     for (partition, number) in broker.consume(Channel::Prescription.name()).into_iter().zip(1_usize..) {
         let acting = Arc::clone(hub);
-        let plan = plan(format!("prescription {number}"), root, move || PrescriptionActor::new(Arc::clone(&acting)));
+        let name = format!("prescription {number}");
         let Some(arbiter) = arbiters.get(number % arbiters.len().max(1)) else { continue };
-        let actor = cell::spawn(&arbiter.handle(), plan);
+        let make = move || PrescriptionActor::new(Arc::clone(&acting));
+        let actor = cell::spawn(&arbiter.handle(), plan(&name, root, make));
+        cells.push((name, actor.watch()));
         let consumer =
             Consumer { hub: Arc::clone(hub), partition, actor, events: events.clone(), aside: aside.clone() };
         tokio::spawn(consumer.run());
     }
-    Stages { shards, records, outbox, aside }
+    Stages { shards, records, outbox, aside, cells }
 }
 
-fn plan<W: cell::Work>(name: String, root: &Root, mut make: impl FnMut() -> W + Send + 'static) -> cell::Plan<W> {
+fn plan<W: cell::Work>(name: &str, root: &Root, mut make: impl FnMut() -> W + Send + 'static) -> cell::Plan<W> {
     let make = Box::new(move || Ok(make()));
-    cell::Plan { name, mailbox: MAILBOX, policy: Policy::default(), root: root.clone(), make }
+    cell::Plan { name: name.to_owned(), mailbox: MAILBOX, policy: Policy::default(), root: root.clone(), make }
 }
 
 /// Starts a courier for every destination of the configuration of now.
@@ -258,7 +279,7 @@ fn start_courier(
     let cells = (1..=spec.delivery.parallel.max(1)).map(|number| {
         let sink = Arc::clone(&sink);
         let name = format!("deliverer {} {number}", spec.name);
-        cell::spawn(&Arbiter::current(), plan(name, root, move || Deliverer::new(Arc::clone(&sink))))
+        cell::spawn(&Arbiter::current(), plan(&name, root, move || Deliverer::new(Arc::clone(&sink))))
     });
     let (in_doubt, after) = match predecessor {
         Predecessor::Process { died } => (died, None),
@@ -279,9 +300,9 @@ fn start_courier(
 
 impl Assembly {
     /// Starts the listeners of `configuration` that do not run yet.
-    async fn start_sources(&self, configuration: &Configuration) -> Result<HashMap<String, RunningSource>, BuildError> {
-        let running = self.sources.lock().await;
-        let mut started: HashMap<String, RunningSource> = HashMap::new();
+    async fn start_sources(&self, configuration: &Configuration) -> Result<Sources, BuildError> {
+        let running = self.sources.load_full();
+        let mut started = Sources::new();
         for spec in configuration.sources.values() {
             let Some(settings) = mllp_settings(spec) else { continue };
             if running.get(&spec.name).is_some_and(|source| source.settings == *settings) {
@@ -292,7 +313,7 @@ impl Assembly {
             match start_source(spec, settings, intake, clock, self.root.clone()).await {
                 Ok(source) => {
                     tracing::info!(source = %spec.name, address = %source.address, "listens");
-                    started.insert(spec.name.clone(), source);
+                    started.insert(spec.name.clone(), Arc::new(source));
                 }
                 Err(error) => {
                     for source in started.values() {
@@ -305,107 +326,14 @@ impl Assembly {
         Ok(started)
     }
 
-    /// Reads the files again. All of it takes effect, or none of it.
-    pub async fn reload(&self) -> Result<String, StartError> {
-        let _one = self.reloading.lock().await;
-        let done = self.try_reload().await;
-        let outcome = if done.is_ok() { "done" } else { "refused" };
-        Metrics::count(&self.hub.metrics.reloads, "routes", outcome);
-        done
-    }
-
-    async fn try_reload(&self) -> Result<String, StartError> {
-        let loaded = Configuration::load(&self.routes_file).map_err(StartError::Configuration)?;
-        let before = self.hub.live.load_full();
-        let next = make_live(self.hub.store.as_ref(), loaded.configuration).await?;
-        let hash = next.configuration.hash.to_string();
-        let limits = limits_of(&next.configuration, &*self.limits.lock().await);
-        let mut couriers = (*self.outbox.couriers()).clone();
-        couriers.retain(|name, _| same_destination(&before.configuration, &next.configuration, name));
-        for spec in next.configuration.destinations.values() {
-            if !couriers.contains_key(&spec.name) {
-                build_sink(spec, Arc::clone(&self.hub.clock))?;
-            }
-        }
-        self.free_changed_addresses(&next.configuration).await;
-        let started = self.start_sources(&next.configuration).await;
-        let started = match started {
-            Ok(started) => started,
-            Err(error) => {
-                self.sources.lock().await.extend(self.start_sources(&before.configuration).await?);
-                return Err(error.into());
-            }
-        };
-        self.swap(next, couriers, started, limits).await?;
-        tracing::info!(%hash, "the configuration was reloaded");
-        Ok(hash)
-    }
-
-    /// A listener whose settings change on the same address has to let go of it first.
-    async fn free_changed_addresses(&self, next: &Configuration) {
-        let mut sources = self.sources.lock().await;
-        let wanted = |name: &String, source: &RunningSource| {
-            next.sources.get(name).and_then(mllp_settings).is_some_and(|settings| *settings == source.settings)
-        };
-        let taken: Vec<_> = next.sources.values().filter_map(mllp_settings).map(|settings| settings.listen).collect();
-        let gone: Vec<String> = sources
-            .iter()
-            .filter(|(name, source)| !wanted(name, source) && taken.contains(&source.settings.listen))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in gone {
-            if let Some(source) = sources.remove(&name) {
-                source.drain();
-                source.ended().await;
-            }
-        }
-    }
-
-    async fn swap(
-        &self,
-        next: Live,
-        mut couriers: HashMap<String, Courier>,
-        started: HashMap<String, RunningSource>,
-        limits: Limits,
-    ) -> Result<(), StartError> {
-        let old = self.outbox.couriers();
-        for spec in next.configuration.destinations.values() {
-            if !couriers.contains_key(&spec.name) {
-                let before = Predecessor::Courier(old.get(&spec.name).cloned());
-                let courier = start_courier(&self.hub, spec, &self.root, &limits, before)?;
-                couriers.insert(spec.name.clone(), courier);
-            }
-        }
-        self.hub.live.store(Arc::new(next));
-        fail::fail_point!("reload.after_swap", |_| Ok(()));
-        self.outbox.set_couriers(couriers.clone());
-        for (name, courier) in old.iter() {
-            if !couriers.get(name).is_some_and(|kept| kept.is_same(courier)) {
-                courier.stop();
-            }
-        }
-        let mut sources = self.sources.lock().await;
-        let live = self.hub.live.load_full();
-        sources.retain(|name, source| {
-            let kept = live.configuration.sources.contains_key(name) && !started.contains_key(name);
-            if !kept {
-                source.drain();
-            }
-            kept
-        });
-        sources.extend(started);
-        for tls in sources.values().filter_map(|source| source.tls.as_ref()) {
-            if let Err(error) = tls.reload() {
-                tracing::warn!(%error, "certificates stay as they were");
-            }
-        }
-        *self.limits.lock().await = limits;
-        Ok(())
+    /// True once the hub goes down.
+    pub fn closing(&self) -> watch::Receiver<bool> {
+        self.closed.subscribe()
     }
 
     /// Where each source listens.
-    pub async fn addresses(&self) -> Vec<(String, std::net::SocketAddr)> {
-        let sources = self.sources.lock().await;
+    pub fn addresses(&self) -> Vec<(String, std::net::SocketAddr)> {
+        let sources = self.sources.load();
         let mut all: Vec<_> = sources.iter().map(|(name, source)| (name.clone(), source.address)).collect();
         all.sort();
         all
@@ -419,12 +347,12 @@ impl Assembly {
     /// Ends in order: stops the sources, takes through what was accepted, closes the store.
     pub async fn stop(&self) {
         self.closed.send_replace(true);
-        let sources: Vec<RunningSource> = self.sources.lock().await.drain().map(|(_, source)| source).collect();
-        let drained = tokio::time::timeout(DRAIN_DEADLINE, async {
-            for source in &sources {
+        let sources = self.sources.swap(Arc::default());
+        let drained = tokio::time::timeout(self.drain_deadline, async {
+            for source in sources.values() {
                 source.drain();
             }
-            for source in &sources {
+            for source in sources.values() {
                 source.ended().await;
             }
             while self.hub.metrics.in_flight.get() > 0 && self.hub.store.health().is_ok() {
@@ -450,13 +378,5 @@ impl Assembly {
         for arbiter in &self.arbiters {
             arbiter.stop();
         }
-    }
-}
-
-/// Whether a destination means the same before and after.
-fn same_destination(before: &Configuration, after: &Configuration, name: &str) -> bool {
-    match (before.destinations.get(name), after.destinations.get(name)) {
-        (Some(old), Some(new)) => old.adapter == new.adapter && old.delivery == new.delivery,
-        _ => false,
     }
 }

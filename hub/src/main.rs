@@ -5,6 +5,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use hub::cli::{Cli, run_command};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     run_command(Cli::parse()).into()
 }

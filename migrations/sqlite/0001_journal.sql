@@ -1,5 +1,6 @@
 -- The journal. Rows are appended; what changes later is a delivery, an aggregate, a charge.
--- Times are microseconds since 1970-01-01T00:00:00Z.
+-- Times are microseconds since 1970-01-01T00:00:00Z. References hold, so that nothing can be written where
+-- no one would find it: a delivery without its run, a run without its message.
 
 CREATE TABLE configuration (
   id        INTEGER PRIMARY KEY,
@@ -44,11 +45,11 @@ CREATE TABLE seen (
 
 -- One pass of one route under one configuration. A message with a run was routed.
 CREATE TABLE run (
-  message_id    INTEGER NOT NULL,
+  message_id    INTEGER NOT NULL REFERENCES message (id),
   run_no        INTEGER NOT NULL,
   route         TEXT,                  -- NULL: no route took the message
   mapping       TEXT,
-  configuration INTEGER NOT NULL,
+  configuration INTEGER NOT NULL REFERENCES configuration (id),
   started_at    INTEGER NOT NULL,
   state         INTEGER NOT NULL,
   code          TEXT,
@@ -67,9 +68,10 @@ CREATE TABLE output (
   format     INTEGER NOT NULL,
   command    TEXT,
   type       TEXT    NOT NULL,
-  body       BLOB
+  body       BLOB,
+  FOREIGN KEY (message_id, run_no) REFERENCES run (message_id, run_no)
 );
-CREATE INDEX output_message ON output (message_id);
+CREATE UNIQUE INDEX output_number ON output (message_id, run_no, output_no);
 
 -- One output to one destination: the outbox.
 CREATE TABLE delivery (
@@ -86,7 +88,8 @@ CREATE TABLE delivery (
   ended_at    INTEGER,
   code        TEXT,
   reason      TEXT,
-  PRIMARY KEY (message_id, run_no, delivery_no)
+  PRIMARY KEY (message_id, run_no, delivery_no),
+  FOREIGN KEY (message_id, run_no, output_no) REFERENCES output (message_id, run_no, output_no)
 ) WITHOUT ROWID;
 CREATE INDEX delivery_open ON delivery (destination, message_id, run_no, delivery_no) WHERE state < 10;
 CREATE INDEX delivery_dead ON delivery (message_id, run_no, delivery_no) WHERE state = 13;
@@ -100,7 +103,8 @@ CREATE TABLE attempt (
   took_us     INTEGER NOT NULL,
   verdict     INTEGER NOT NULL,
   reason      TEXT    NOT NULL,
-  PRIMARY KEY (message_id, run_no, delivery_no, attempt_no)
+  PRIMARY KEY (message_id, run_no, delivery_no, attempt_no),
+  FOREIGN KEY (message_id, run_no, delivery_no) REFERENCES delivery (message_id, run_no, delivery_no)
 ) WITHOUT ROWID;
 
 -- What a consumer has applied. The key is the CloudEvents id of the record.
@@ -141,7 +145,7 @@ CREATE TABLE counter (
 
 -- Blame: which messages were in hand, and how often they were charged.
 CREATE TABLE charge (
-  message_id INTEGER PRIMARY KEY,
+  message_id INTEGER PRIMARY KEY REFERENCES message (id),
   charges    INTEGER NOT NULL,
   in_hand    INTEGER NOT NULL
 );

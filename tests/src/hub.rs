@@ -65,6 +65,8 @@ pub struct Launch {
     pub data: PathBuf,
     /// `routes.toml`.
     pub routes: PathBuf,
+    /// Arguments besides.
+    pub arguments: Vec<String>,
     /// Environment besides that of the test.
     pub environment: BTreeMap<String, String>,
     /// A program that starts the hub as its own process image, with its arguments; none starts it directly.
@@ -74,7 +76,13 @@ pub struct Launch {
 impl Launch {
     /// A start without faults.
     pub fn new(data: impl Into<PathBuf>, routes: impl Into<PathBuf>) -> Launch {
-        Launch { data: data.into(), routes: routes.into(), environment: BTreeMap::new(), under: Vec::new() }
+        Launch {
+            data: data.into(),
+            routes: routes.into(),
+            arguments: Vec::new(),
+            environment: BTreeMap::new(),
+            under: Vec::new(),
+        }
     }
 
     /// The same start with a variable set.
@@ -132,6 +140,7 @@ impl Launch {
             .arg("--routes")
             .arg(&self.routes)
             .args(["--http", "127.0.0.1:0"])
+            .args(&self.arguments)
             .envs(&self.environment)
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)

@@ -93,6 +93,11 @@ impl RunningSource {
         self.drain.send_replace(true);
     }
 
+    /// Whether it listens no more.
+    pub fn has_ended(&self) -> bool {
+        *self.ended.borrow()
+    }
+
     /// Waits until it has ended.
     pub async fn ended(&self) {
         let _ = self.ended.clone().wait_for(|ended| *ended).await;

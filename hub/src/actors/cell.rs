@@ -93,6 +93,11 @@ impl<W: Work> Handle<W> {
         done.await.unwrap_or(Err(Fault::Stopped))
     }
 
+    /// Where the cell stands, from now on.
+    pub fn watch(&self) -> watch::Receiver<Health> {
+        self.health.clone()
+    }
+
     /// Where the cell stands now.
     pub fn health(&self) -> Health {
         self.health.borrow().clone()

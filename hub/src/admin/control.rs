@@ -28,7 +28,7 @@ pub trait Control: Send + Sync + 'static {
     fn ready(&self) -> Vec<Part>;
 
     /// Reads the configuration again, all or nothing (H7). Gives its hash.
-    async fn reload(&self) -> Result<String, Findings>;
+    async fn reload(&self) -> Result<String, ReloadError>;
 
     /// A new run of a message that is at its end, by every route that takes it now.
     async fn replay_message(&self, message: MessageId) -> Result<(), ReplayError>;
@@ -53,6 +53,18 @@ pub trait Control: Send + Sync + 'static {
 
     /// How each destination and channel stands.
     fn destinations(&self) -> Vec<DestinationStatus>;
+}
+
+/// Why a reload changed nothing.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The files have errors.
+    #[error("HUB0809 the configuration has errors")]
+    Findings(Findings),
+    /// The files are right, but something that they name could not be used: an address, a certificate, the
+    /// journal. The log says what.
+    #[error("HUB0810 a part could not be built as the configuration says")]
+    Part,
 }
 
 /// A part of the hub, and whether it can do its work.

@@ -7,6 +7,7 @@
 mod exit;
 pub mod output;
 pub mod run;
+mod sample;
 
 use std::path::PathBuf;
 

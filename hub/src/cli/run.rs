@@ -2,15 +2,19 @@
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::output::complain;
 use super::{Exit, Global};
 use crate::actors::supervisor::keep_panics_quiet;
-use crate::assembly::{self, Assembly, StartError};
+use crate::admin;
+use crate::assembly::{self, Assembly, StartError, reload_and_tell};
+use crate::config::Settings;
 use crate::routes::Configuration;
 use crate::store::StoreError;
 use crate::store::sqlite::OpenError;
@@ -18,6 +22,8 @@ use crate::telemetry::{LogFormat, start_log};
 
 /// How often it is looked whether the journal is sound.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How long the HTTP interface may take to end.
+const HTTP_DEADLINE: Duration = Duration::from_secs(2);
 /// The file that says where a running hub is reached.
 const READY_FILE: &str = "hub.ready.json";
 
@@ -47,59 +53,92 @@ pub struct RunArgs {
     pub once: bool,
 }
 
-/// What `hub run` works on.
-pub struct RunSettings {
-    /// The data folder.
-    pub data: PathBuf,
-    /// `routes.toml`.
-    pub routes: PathBuf,
-    /// Where the HTTP interface listens.
-    pub http: SocketAddr,
+/// How the sample feed is played.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// The hub stops after it.
+    pub once: bool,
+    /// It is told in JSON.
+    pub json: bool,
 }
 
 /// Runs on a runtime of its own: one for the transports and the SQL, with the actors on this thread.
 pub fn run_blocking(global: &Global, args: &RunArgs) -> Exit {
-    let Ok(http) = global.http.as_deref().unwrap_or("127.0.0.1:8080").parse() else {
-        super::output::complain("--http takes an address such as 127.0.0.1:8080");
-        return Exit::Usage;
+    let settings = match Settings::load_for_run(global, args) {
+        Ok(settings) => settings,
+        Err(findings) => return refuse(StartError::Configuration(findings)),
     };
-    start_log(args.log.unwrap_or(LogFormat::Text), std::io::stderr().is_terminal());
-    let settings = RunSettings {
-        data: global.data.clone().unwrap_or_else(|| "data".into()),
-        routes: global.routes.clone().unwrap_or_else(|| "routes.toml".into()),
-        http,
-    };
+    let sample = args.sample.then_some(Sample { once: args.once, json: global.json });
+    start_log(settings.log, std::io::stderr().is_terminal());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            super::output::complain(&format!("no runtime: {error}"));
+            complain(&format!("no runtime: {error}"));
             return Exit::Io;
         }
     };
-    actix::System::with_tokio_rt(move || runtime).block_on(run(settings))
+    actix::System::with_tokio_rt(move || runtime).block_on(run(settings, sample))
 }
 
 /// Runs until a signal, or until a part fails for good.
-async fn run(settings: RunSettings) -> Exit {
+async fn run(settings: Settings, sample: Option<Sample>) -> Exit {
     keep_panics_quiet();
     crash_as_asked();
     let loaded = match Configuration::load(&settings.routes) {
         Ok(loaded) => loaded,
         Err(findings) => return refuse(StartError::Configuration(findings)),
     };
-    let (assembly, mut escalations) = match assembly::start(&settings.data, &settings.routes, loaded).await {
+    let (assembly, mut escalations) = match assembly::start(&settings, loaded).await {
         Ok(started) => started,
         Err(error) => return refuse(error),
     };
-    if let Err(error) = tell_ready(&settings.data, &assembly, settings.http).await {
+    let assembly = Arc::new(assembly);
+    let options = admin::Options { http: settings.http.clone(), limits: settings.limits };
+    let control: Arc<dyn admin::Control> = Arc::<Assembly>::clone(&assembly);
+    let server = match admin::Server::bind(options, control) {
+        Ok(server) => server,
+        Err(error) => {
+            complain(&error.to_string());
+            assembly.stop().await;
+            return Exit::Configuration;
+        }
+    };
+    let http = server.address();
+    let serving = tokio::spawn(server.run(assembly.closing()));
+    tokio::spawn(assembly::watch_files(Arc::clone(&assembly), assembly.closing()));
+    if let Err(error) = tell_ready(&settings.data, &assembly, http) {
         tracing::error!(%error, "cannot say where the hub is reached");
         assembly.stop().await;
         return Exit::Io;
     }
-    let exit = wait_for_end(&assembly, &mut escalations).await;
+    tracing::info!(%http, "ready");
+    let exit = tokio::select! {
+        exit = wait_for_end(&assembly, &mut escalations) => exit,
+        exit = play_sample(&assembly, http, sample) => exit,
+    };
     let _ = std::fs::remove_file(settings.data.join(READY_FILE));
     assembly.stop().await;
+    match tokio::time::timeout(HTTP_DEADLINE, serving).await {
+        Ok(Ok(Ok(()))) => {}
+        _ => tracing::warn!("the HTTP interface did not end in order"),
+    }
     exit
+}
+
+/// Plays the sample feed, if it is asked for; comes back only if the hub has to stop after it.
+async fn play_sample(assembly: &Assembly, http: SocketAddr, asked: Option<Sample>) -> Exit {
+    let Some(sample) = asked else { return std::future::pending().await };
+    let exit = match super::sample::play(assembly).await {
+        Ok(report) => {
+            report.print(sample.json, http);
+            if report.is_as_expected() { Exit::Success } else { Exit::Failed }
+        }
+        Err(error) => {
+            complain(&format!("the sample feed could not be played: {error}"));
+            Exit::Failed
+        }
+    };
+    if sample.once { exit } else { std::future::pending().await }
 }
 
 /// Waits for a signal (drain), an escalation (70) or a broken journal (74).
@@ -117,7 +156,7 @@ async fn wait_for_end(
         tokio::select! {
             _ = terminate.recv() => return Exit::Success,
             _ = interrupt.recv() => return Exit::Success,
-            _ = hangup.recv() => reload(assembly).await,
+            _ = hangup.recv() => reload_and_tell(assembly).await,
             Some(escalation) = escalations.recv() => {
                 tracing::error!(part = %escalation.part, cause = %escalation.cause, "failed too often");
                 return Exit::Software;
@@ -132,42 +171,32 @@ async fn wait_for_end(
     }
 }
 
-async fn reload(assembly: &Assembly) {
-    match assembly.reload().await {
-        Ok(_) => {}
-        Err(StartError::Configuration(findings)) => {
-            tracing::error!(findings = findings.len(), "the configuration stays as it was; `hub check` says why");
-        }
-        Err(error) => tracing::error!(%error, "the configuration stays as it was"),
-    }
-}
-
 /// Says why the hub does not start, and ends with the code for it.
 fn refuse(error: StartError) -> Exit {
     match error {
         StartError::Configuration(findings) => {
-            super::output::complain(&findings.to_string());
+            complain(&findings.render(std::io::stderr().is_terminal()));
             Exit::Configuration
         }
         StartError::Data(OpenError::Taken { .. }) => {
-            super::output::complain(&error.to_string());
+            complain(&error.to_string());
             Exit::CannotCreate
         }
         StartError::Adapter(_) | StartError::Data(OpenError::Migration(_)) => {
-            super::output::complain(&error.to_string());
+            complain(&error.to_string());
             Exit::Configuration
         }
         StartError::Data(_) | StartError::Key(_) | StartError::Store(_) => {
-            super::output::complain(&error.to_string());
+            complain(&error.to_string());
             Exit::Io
         }
     }
 }
 
 /// Writes where the hub is reached: whole, or not at all.
-async fn tell_ready(data: &Path, assembly: &Assembly, http: SocketAddr) -> std::io::Result<()> {
+fn tell_ready(data: &Path, assembly: &Assembly, http: SocketAddr) -> std::io::Result<()> {
     let mllp: serde_json::Map<_, _> =
-        assembly.addresses().await.into_iter().map(|(name, address)| (name, address.to_string().into())).collect();
+        assembly.addresses().into_iter().map(|(name, address)| (name, address.to_string().into())).collect();
     let ready = serde_json::json!({ "pid": std::process::id(), "mllp": mllp, "http": http.to_string() });
     let new = data.join("hub.ready.json.new");
     std::fs::write(&new, ready.to_string())?;

@@ -15,6 +15,7 @@ use super::publish::Aside;
 use super::route::commit_surely;
 use super::{Accepted, Hub, Journaled};
 use crate::actors::{Fault, Handle, Work};
+use crate::admin::TapEvent;
 use crate::broker::{Consumption, Record};
 use crate::store::{Cause, Charge, Lane, NewMessage, Outcome, Row, StoreError, UnitOfWork};
 use crate::telemetry::{Metrics, Of};
@@ -159,7 +160,7 @@ impl<D: Domain> Consumer<D> {
         let mut units: Vec<UnitOfWork> = applied.iter().map(|one| one.unit.clone()).collect();
         if let (true, Some(unit), Some(record)) = (alone, units.first_mut(), records.first()) {
             let charge = Charge { message: record.id.message, charges: record.charges, in_hand: false };
-            unit.rows.push(Row::Charge(charge));
+            unit.push(Row::Charge(charge));
         }
         fail::fail_point!("mark.before_commit");
         let outcomes = commit_surely(&self.hub, units).await?;
@@ -192,6 +193,16 @@ impl<D: Domain> Consumer<D> {
 
     async fn settle(&self, record: &Record, applied: Applied, ids: &[crate::store::MessageId]) {
         Metrics::count(&self.hub.metrics.ended, &record.channel, applied.word);
+        self.hub.tell(|| TapEvent {
+            at: self.hub.clock.now(),
+            message: record.id.message,
+            source: Arc::clone(&record.source),
+            kind: Arc::clone(&record.kind),
+            stage: "apply",
+            outcome: applied.word,
+            at_name: Some(Arc::clone(&record.channel)),
+            code: None,
+        });
         if applied.stands_aside {
             self.aside.remember();
         }

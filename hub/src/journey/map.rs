@@ -31,9 +31,9 @@ pub struct Mapped {
 }
 
 impl Mapped {
-    /// The unit of work.
-    pub fn unit(&self) -> UnitOfWork {
-        UnitOfWork::of(self.rows.clone())
+    /// The unit of work, once.
+    pub fn take_unit(&mut self) -> UnitOfWork {
+        UnitOfWork::of(std::mem::take(&mut self.rows))
     }
 
     /// What an asker is told.

@@ -26,8 +26,9 @@ use adapters::Format;
 use adapters::clock::{Clock, Timestamp};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, RwLock, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, RwLock, broadcast, oneshot};
 
+use crate::admin::TapEvent;
 use crate::keys::Keys;
 use crate::routes::{Configuration, Target};
 use crate::store::{DeliveryId, Lane, MessageId, Store};
@@ -47,6 +48,17 @@ pub struct Hub {
     pub metrics: Metrics,
     /// Work on messages holds it for reading; a suspect holds it for writing, so that it is alone in hand.
     pub hands: RwLock<()>,
+    /// What happens, for whoever watches.
+    pub tap: broadcast::Sender<TapEvent>,
+}
+
+impl Hub {
+    /// Tells whoever watches. Costs nothing while nobody does.
+    pub fn tell(&self, event: impl FnOnce() -> TapEvent) {
+        if self.tap.receiver_count() > 0 {
+            let _ = self.tap.send(event());
+        }
+    }
 }
 
 /// A configuration with its number in the store.

@@ -24,6 +24,7 @@ use self::answer::{Acknowledger, Asked, Plan};
 use self::policy::{Objection, check};
 use super::consume::shard_of;
 use super::{Accepted, Answered, Hub, Journaled, Live};
+use crate::admin::TapEvent;
 use crate::routes::{Charset, MllpSource, SourceAdapter, SourceSpec};
 use crate::store::{Cause, Flags, MessageId, NewMessage, Outcome, Row, StoreError, UnitOfWork};
 use crate::telemetry::{Metrics, Of};
@@ -35,7 +36,7 @@ const APPLICATION_DEADLINE: Duration = Duration::from_secs(10);
 /// How often the journey of a repeat is looked at while its application answer is waited for.
 const REPEAT_LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Bodies are counted against the memory in pieces of this many bytes.
-const PIECE_BYTES: usize = 1024;
+pub const PIECE_BYTES: usize = 1024;
 
 /// What every source's intake shares.
 pub struct Reception {
@@ -44,7 +45,7 @@ pub struct Reception {
     /// A sender a shard, with the place where messages of its lanes queue for room: whoever comes first
     /// goes into the journal first (H5).
     pub shards: Vec<(Mutex<()>, mpsc::Sender<Accepted>)>,
-    /// Memory for the bodies of messages that are not routed yet, in KiB.
+    /// Memory for the bodies of messages that are not routed yet, in pieces.
     pub memory: Arc<Semaphore>,
     /// No message is accepted any more once this is true.
     pub closed: watch::Receiver<bool>,
@@ -150,6 +151,7 @@ impl Receiver {
             Some(Outcome::Committed(ids)) => {
                 let id = ids.first().copied().ok_or_else(|| Objection::store(&StoreError::Closed))?;
                 self.count("accepted");
+                self.tell(&new, id, "accepted", None);
                 Ok(self.hand_over(candidate, new, id, room))
             }
             Some(Outcome::Repeat { of, answer: stored }) => {
@@ -298,12 +300,33 @@ impl Receiver {
         reply
     }
 
+    fn tell(&self, new: &NewMessage, id: MessageId, outcome: &'static str, code: Option<&'static str>) {
+        self.hub().tell(|| TapEvent {
+            at: new.received_at,
+            message: id,
+            source: Arc::clone(&self.source),
+            kind: Arc::clone(&new.kind),
+            stage: "receive",
+            outcome,
+            at_name: None,
+            code: code.map(Arc::from),
+        });
+    }
+
     async fn keep_refused(&self, new: NewMessage, objection: &Objection) {
         self.count("refused");
         tracing::info!(source = %self.source, peer = %new.peer, code = objection.code, "refused");
-        let outcome = self.hub().store.commit(vec![UnitOfWork::of(vec![Row::Message(Box::new(new))])]).await.pop();
-        if let Some(Outcome::Failed(error)) = outcome {
-            tracing::warn!(source = %self.source, %error, "a refused message could not be kept");
+        let unit = UnitOfWork::of(vec![Row::Message(Box::new(new.clone()))]);
+        match self.hub().store.commit(vec![unit]).await.pop() {
+            Some(Outcome::Committed(ids)) => {
+                for id in ids {
+                    self.tell(&new, id, "refused", Some(objection.code));
+                }
+            }
+            Some(Outcome::Failed(error)) => {
+                tracing::warn!(source = %self.source, %error, "a refused message could not be kept");
+            }
+            Some(Outcome::Repeat { .. } | Outcome::AlreadyApplied | Outcome::Conflict) | None => {}
         }
     }
 

@@ -17,6 +17,7 @@ use super::map::{Mapped, bury, map};
 use super::outbox::Outbox;
 use super::{Accepted, Hub, Journaled, Live};
 use crate::actors::{Fault, Handle, Work};
+use crate::admin::TapEvent;
 use crate::store::{Charge, Outcome, Row, StoreError, UnitOfWork};
 use crate::telemetry::{Metrics, Of};
 
@@ -181,11 +182,11 @@ impl Shard {
         Ok(())
     }
 
-    async fn commit(&self, batch: Vec<Accepted>, mapped: Vec<Mapped>, alone: bool) -> Result<(), StoreError> {
-        let mut units: Vec<UnitOfWork> = mapped.iter().map(Mapped::unit).collect();
+    async fn commit(&self, batch: Vec<Accepted>, mut mapped: Vec<Mapped>, alone: bool) -> Result<(), StoreError> {
+        let mut units: Vec<UnitOfWork> = mapped.iter_mut().map(Mapped::take_unit).collect();
         if let (true, Some(unit), Some(accepted)) = (alone, units.first_mut(), batch.first()) {
             let charge = Charge { message: accepted.message.id, charges: accepted.charges, in_hand: false };
-            unit.rows.push(Row::Charge(charge));
+            unit.push(Row::Charge(charge));
         }
         let outcomes = self.commit_surely(units).await?;
         for ((accepted, one), outcome) in batch.into_iter().zip(mapped).zip(outcomes) {
@@ -196,6 +197,7 @@ impl Shard {
             }
             for (route, state) in &one.runs {
                 Metrics::count(&self.hub.metrics.runs, route, state.word());
+                self.tell(&accepted.message, route, state.word(), &one);
             }
             if let Some(asker) = accepted.asker {
                 let _ = asker.send(one.answered());
@@ -206,6 +208,19 @@ impl Shard {
             }
         }
         Ok(())
+    }
+
+    fn tell(&self, message: &Journaled, route: &Arc<str>, outcome: &'static str, mapped: &Mapped) {
+        self.hub.tell(|| TapEvent {
+            at: self.hub.clock.now(),
+            message: message.id,
+            source: Arc::clone(&message.source),
+            kind: mapped.launches.first().map_or_else(|| "".into(), |launch| Arc::clone(&launch.kind)),
+            stage: "route",
+            outcome,
+            at_name: Some(Arc::clone(route)),
+            code: mapped.answer.as_ref().map(|cause| Arc::clone(&cause.code)),
+        });
     }
 
     async fn commit_surely(&self, units: Vec<UnitOfWork>) -> Result<Vec<Outcome>, StoreError> {

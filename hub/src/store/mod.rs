@@ -5,9 +5,12 @@
 //! commit has returned from fsync (H1). A unit is all or nothing, and a bad unit fails alone (H3). No
 //! begin and commit cross this trait, so one writer can put many units into one fsync.
 
+#[cfg(test)]
+pub(crate) mod contract;
 pub mod ids;
 pub mod rows;
 pub mod sqlite;
+pub mod standing;
 pub mod view;
 
 use std::sync::Arc;
@@ -17,19 +20,25 @@ use bytes::Bytes;
 
 pub use self::ids::{DeliveryId, MessageId, NotAnId};
 pub use self::rows::*;
+pub use self::standing::{DeliveryStanding, RunStanding, standing};
 pub use self::view::*;
 
 /// Rows to insert and to change that belong together.
 #[derive(Clone, Debug, Default)]
 pub struct UnitOfWork {
     /// In the order in which they are to be written. Conditions first: they decide.
-    pub rows: Vec<Row>,
+    pub rows: Arc<Vec<Row>>,
 }
 
 impl UnitOfWork {
     /// A unit of these rows.
     pub fn of(rows: Vec<Row>) -> UnitOfWork {
-        UnitOfWork { rows }
+        UnitOfWork { rows: Arc::new(rows) }
+    }
+
+    /// One row more.
+    pub fn push(&mut self, row: Row) {
+        Arc::make_mut(&mut self.rows).push(row);
     }
 }
 

@@ -156,9 +156,9 @@ pub struct MessageFilter {
     pub control_id: Option<String>,
     /// Only these: what the search index found.
     pub among: Option<Vec<MessageId>>,
-    /// Received at or after.
+    /// Arrived at or after. Messages whose commit came more than a minute after their arrival may be missed.
     pub since: Option<Timestamp>,
-    /// Received before.
+    /// Arrived before. The same holds.
     pub until: Option<Timestamp>,
     /// Older than this one: the cursor.
     pub before: Option<MessageId>,
@@ -173,7 +173,8 @@ pub struct MessageFilter {
 pub struct Page {
     /// Newest first.
     pub messages: Vec<MessageLine>,
-    /// Where the next page begins; none: there is no more.
+    /// What the next page comes before; none: there is no more. A page with a rare match may hold fewer
+    /// than its limit, even none, and still have a next one.
     pub next: Option<MessageId>,
 }
 

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::Deliverer;
 use super::lanes::Item;
 use crate::actors::{Fault, Handle};
+use crate::admin::TapEvent;
 use crate::journey::Hub;
 use crate::journey::blame::{CHARGES_MAX, poisoned};
 use crate::journey::publish::note_unknown;
@@ -144,6 +145,7 @@ async fn record(
         verdict: next.verdict,
         reason: next.told.as_str().into(),
     };
+    let cause_code = next.cause.as_ref().map(|cause| Arc::clone(&cause.code));
     let change = DeliveryChange {
         id: item.id,
         state: next.state,
@@ -164,6 +166,16 @@ async fn record(
         Err(StoreError::Closed) => {}
         Err(error) => tracing::error!(delivery = %item.id, %error, "its attempt could not be recorded"),
     }
+    hub.tell(|| TapEvent {
+        at: now,
+        message: item.id.message,
+        source: "".into(),
+        kind: "".into(),
+        stage: "deliver",
+        outcome: next.state.word(),
+        at_name: Some(destination.into()),
+        code: cause_code.clone(),
+    });
     if next.state.is_end() {
         Metrics::count(&hub.metrics.ended, destination, next.state.word());
         tracing::debug!(delivery = %item.id, destination, state = next.state.word(), "ended");

@@ -6,6 +6,8 @@
 
 mod people;
 mod read;
+#[cfg(test)]
+pub(super) mod tests;
 mod write;
 mod writer;
 
@@ -151,7 +153,7 @@ fn connect_writer(file: &Path, clock: Arc<dyn Clock>, folder_lock: File) -> rusq
     let connection = Connection::open(file)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.execute_batch(&format!(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = {}; PRAGMA cache_size = -8192; \
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = {}; PRAGMA foreign_keys = ON; PRAGMA cache_size = -8192; \
          PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 67108864;",
         synchronous()
     ))?;

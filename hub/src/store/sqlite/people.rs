@@ -1,6 +1,8 @@
 //! Questions of people: lists of messages, one message's journey, dead letters.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use adapters::clock::Timestamp;
 use sqlx::query;
@@ -11,91 +13,140 @@ use super::read::{
     time_or_none,
 };
 use crate::store::{
-    AttemptVerdict, Cause, DeadLetter, DeliveryState, Journey, JourneyAttempt, JourneyDelivery, JourneyRun,
-    MessageFilter, MessageId, MessageLine, MessageState, Page, RunState, StoreError,
+    AttemptVerdict, Cause, DeadLetter, DeliveryStanding, DeliveryState, Journey, JourneyAttempt, JourneyDelivery,
+    JourneyRun, MessageFilter, MessageId, MessageLine, Page, RunStanding, RunState, StoreError, standing,
 };
 
-/// Rows looked at for one page at most, so that a rare state cannot read the whole journal.
+/// Rows looked at for one page at most, so that a rare match cannot read the whole journal.
 const SCANNED_MAX: usize = 50_000;
-/// Rows fetched at a time.
-const CHUNK: usize = 500;
+/// Rows looked at by one statement at most.
+const WINDOW_MAX: usize = 4096;
+/// A commit comes this long after its arrival at most. Ids tell the time of the commit, so that a filter
+/// by time of arrival needs to look at no others.
+const COMMIT_DELAY_MAX: Duration = Duration::from_secs(60);
 
-/// What a list shows of the runs and deliveries of a message, in one text each.
+/// What a list shows of a message: its runs and deliveries as JSON, one text each.
 macro_rules! line_columns {
     () => {
         concat!(
             message_columns!(),
             ", length(m.body) AS size, \
-             (SELECT group_concat(r.state) FROM run r WHERE r.message_id = m.id AND NOT EXISTS \
-             (SELECT 1 FROM run n WHERE n.message_id = m.id AND n.run_no > r.run_no AND (n.route IS r.route \
-             OR r.route IS NULL))) AS runs, \
-             (SELECT group_concat(DISTINCT r.route) FROM run r WHERE r.message_id = m.id) AS routes, \
-             (SELECT group_concat(d.state) FROM delivery d JOIN run r ON r.message_id = d.message_id \
-             AND r.run_no = d.run_no WHERE d.message_id = m.id AND NOT EXISTS (SELECT 1 FROM run n \
-             JOIN delivery x ON x.message_id = n.message_id AND x.run_no = n.run_no WHERE n.message_id = m.id \
-             AND n.run_no > r.run_no AND n.route IS r.route AND x.destination = d.destination)) AS deliveries, \
-             coalesce((SELECT r.code || ' ' || r.reason FROM run r WHERE r.message_id = m.id AND r.code IS NOT NULL), \
-             (SELECT d.code || ' ' || d.reason FROM delivery d WHERE d.message_id = m.id AND d.code IS NOT NULL)) \
-             AS trouble"
+             (SELECT json_group_array(json_array(r.run_no, r.route, r.state, r.code, r.reason)) \
+             FROM run r WHERE r.message_id = m.id) AS runs, \
+             (SELECT json_group_array(json_array(d.run_no, d.destination, d.state, d.code, d.reason)) \
+             FROM delivery d WHERE d.message_id = m.id) AS deliveries"
         )
     };
+}
+
+/// What a filter says of a row.
+macro_rules! filter_conditions {
+    () => {
+        "(?4 IS NULL OR m.source = ?4) AND (?5 IS NULL OR m.control_id = ?5) \
+         AND (?6 IS NULL OR m.received_at >= ?6) AND (?7 IS NULL OR m.received_at < ?7)"
+    };
+}
+
+/// The ids between which messages are looked for; neither end belongs to it.
+#[derive(Clone, Copy)]
+struct Range {
+    oldest: MessageId,
+    before: MessageId,
+}
+
+impl Range {
+    fn of(filter: &MessageFilter) -> Range {
+        let since = filter.since.map(|since| MessageId(MessageId::first_at(since.minus(COMMIT_DELAY_MAX)).0 - 1));
+        let until = filter.until.map(|until| MessageId::first_at(until.plus(COMMIT_DELAY_MAX)));
+        Range {
+            oldest: filter.after.max(since).unwrap_or(MessageId(-1)),
+            before: filter.before.into_iter().chain(until).min().unwrap_or(MessageId(i64::MAX)),
+        }
+    }
 }
 
 impl Reader {
     pub(super) async fn messages(&self, filter: MessageFilter) -> Result<Page, StoreError> {
         let mut page = Page::default();
-        let mut before = filter.before.unwrap_or(MessageId(i64::MAX));
-        let mut scanned = 0;
-        while scanned < SCANNED_MAX {
-            let rows = self.chunk(&filter, before).await?;
-            let read = rows.len();
-            for row in &rows {
-                let line = message_line(row)?;
-                before = line.message.id;
-                if filter.state.is_some_and(|state| state != line.state) {
-                    continue;
-                }
-                page.messages.push(line);
-                if page.messages.len() == filter.limit {
-                    page.next = Some(before);
-                    return Ok(page);
-                }
-            }
-            if read < CHUNK {
-                return Ok(page);
-            }
-            scanned += read;
+        if filter.limit == 0 {
+            return Ok(page);
         }
-        page.next = Some(before);
+        let Range { oldest, mut before } = Range::of(&filter);
+        let mut window = filter.limit.saturating_add(1).min(WINDOW_MAX);
+        let mut scanned = 0;
+        loop {
+            let floor = if filter.among.is_some() { None } else { self.floor(oldest, before, window).await? };
+            let range = Range { oldest: floor.map_or(oldest, |floor| MessageId(floor.0 - 1)), before };
+            for row in &self.lines(&filter, range, page.messages.len()).await? {
+                let line = message_line(row)?;
+                if filter.state.is_none_or(|state| state == line.state) {
+                    page.messages.push(line);
+                }
+            }
+            scanned += window;
+            if page.messages.len() > filter.limit {
+                page.messages.truncate(filter.limit);
+                page.next = page.messages.last().map(|line| line.message.id);
+                break;
+            }
+            let Some(floor) = floor else { break };
+            if scanned >= SCANNED_MAX {
+                page.next = Some(floor);
+                break;
+            }
+            before = floor;
+            window = window.saturating_mul(4).min(WINDOW_MAX);
+        }
         Ok(page)
     }
 
-    async fn chunk(&self, filter: &MessageFilter, before: MessageId) -> Result<Vec<SqliteRow>, StoreError> {
-        let until = filter.until.map_or(i64::MAX, |until| MessageId::first_at(until).0);
-        let since = filter.since.map_or(-1, |since| MessageId::first_at(since).0.saturating_sub(1));
+    /// The last of the next `window` messages; none if there are not so many.
+    async fn floor(
+        &self,
+        oldest: MessageId,
+        before: MessageId,
+        window: usize,
+    ) -> Result<Option<MessageId>, StoreError> {
+        let row = query("SELECT id FROM message WHERE id > ?1 AND id < ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3")
+            .bind(oldest.0)
+            .bind(before.0)
+            .bind(i64::try_from(window.saturating_sub(1)).unwrap_or(i64::MAX))
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(reading)?;
+        row.map(|row| Ok(MessageId(get(&row, "id")?))).transpose()
+    }
+
+    /// Rows of one window that the filter lets through, but for the state, which is not in a row.
+    async fn lines(&self, filter: &MessageFilter, range: Range, found: usize) -> Result<Vec<SqliteRow>, StoreError> {
         let statement = match &filter.among {
             None => query(concat!(
                 "SELECT ",
                 line_columns!(),
-                " FROM message m WHERE m.id < ?1 AND m.id > ?2 AND (?3 IS NULL OR m.source = ?3) \
-                 AND (?4 IS NULL OR m.control_id = ?4) AND ?5 IS NULL ORDER BY m.id DESC LIMIT ?6"
+                " FROM message m WHERE m.id > ?1 AND m.id < ?2 AND ?3 IS NULL AND ",
+                filter_conditions!(),
+                " ORDER BY m.id DESC LIMIT ?8"
             )),
             Some(_) => query(concat!(
                 "SELECT ",
                 line_columns!(),
-                " FROM json_each(?5) k JOIN message m ON m.id = k.value WHERE m.id < ?1 AND m.id > ?2 \
-                 AND (?3 IS NULL OR m.source = ?3) AND (?4 IS NULL OR m.control_id = ?4) \
-                 ORDER BY m.id DESC LIMIT ?6"
+                " FROM message m WHERE m.id IN (SELECT value FROM json_each(?3)) AND m.id > ?1 AND m.id < ?2 AND ",
+                filter_conditions!(),
+                " ORDER BY m.id DESC LIMIT ?8"
             )),
         };
         let among = filter.among.as_ref().map(|ids| serde_json::json!(ids.iter().map(|id| id.0).collect::<Vec<_>>()));
+        let missing = filter.limit.saturating_add(1).saturating_sub(found);
+        let limit = if filter.state.is_none() { i64::try_from(missing).unwrap_or(i64::MAX) } else { -1 };
         statement
-            .bind(before.0.min(until))
-            .bind(filter.after.map_or(since, |after| after.0.max(since)))
+            .bind(range.oldest.0)
+            .bind(range.before.0)
+            .bind(among.map(|among| among.to_string()))
             .bind(filter.source.as_deref())
             .bind(filter.control_id.as_deref())
-            .bind(among.map(|among| among.to_string()))
-            .bind(i64::try_from(CHUNK).unwrap_or(i64::MAX))
+            .bind(filter.since.map(|since| since.0))
+            .bind(filter.until.map(|until| until.0))
+            .bind(limit)
             .fetch_all(&self.pool)
             .await
             .map_err(reading)
@@ -115,10 +166,9 @@ impl Reader {
         let Some(row) = row else { return Ok(None) };
         let found = message(&row, true)?;
         let runs = self.runs(id).await?;
-        let run_states: Vec<_> = runs.iter().filter(|run| !is_superseded(run, &runs)).map(|run| run.state).collect();
-        let deliveries = standing_deliveries(&runs);
+        let standings: Vec<_> = runs.iter().map(standing_of).collect();
         Ok(Some(Journey {
-            state: MessageState::of(found.refusal.is_some(), &run_states, &deliveries),
+            state: standing(found.refusal.as_ref(), &standings).0,
             message: found,
             answer: get::<Option<Vec<u8>>>(&row, "answer")?.map(Into::into),
             charges: number(&row, "charges")?,
@@ -212,8 +262,8 @@ impl Reader {
              UNION ALL SELECT r.message_id, r.run_no, NULL, m.source, m.control_id, r.route, NULL, r.started_at, \
              coalesce(c.charges, 0), r.code, r.reason FROM run r JOIN message m ON m.id = r.message_id \
              LEFT JOIN charge c ON c.message_id = r.message_id WHERE r.state = 4 \
-             AND NOT EXISTS (SELECT 1 FROM run n WHERE n.message_id = r.message_id AND n.run_no > r.run_no) \
-             ORDER BY 1 DESC LIMIT ?1",
+             AND NOT EXISTS (SELECT 1 FROM run n WHERE n.message_id = r.message_id AND n.run_no > r.run_no \
+             AND (r.route IS NULL OR n.route IS r.route)) ORDER BY 1 DESC, 2 DESC, 3 DESC LIMIT ?1",
         )
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .fetch_all(&self.pool)
@@ -223,39 +273,59 @@ impl Reader {
     }
 }
 
-/// A replay takes the place of the run before it.
-fn is_superseded(run: &JourneyRun, all: &[JourneyRun]) -> bool {
-    all.iter().any(|other| other.run_no > run.run_no && (run.route.is_none() || other.route == run.route))
-}
-
-/// The states of deliveries that no replay has taken the place of.
-fn standing_deliveries(runs: &[JourneyRun]) -> Vec<DeliveryState> {
-    let again = |run: &JourneyRun, delivery: &JourneyDelivery| {
-        let later = runs.iter().filter(|other| other.run_no > run.run_no && other.route == run.route);
-        later.flat_map(|other| &other.deliveries).any(|other| other.destination == delivery.destination)
+fn standing_of(run: &JourneyRun) -> RunStanding {
+    let of_delivery = |delivery: &JourneyDelivery| DeliveryStanding {
+        destination: Arc::clone(&delivery.destination),
+        state: delivery.state,
+        cause: delivery.cause.clone(),
     };
-    let all = runs.iter().flat_map(|run| run.deliveries.iter().map(move |delivery| (run, delivery)));
-    all.filter(|(run, delivery)| !again(run, delivery)).map(|(_, delivery)| delivery.state).collect()
+    RunStanding {
+        run_no: run.run_no,
+        route: run.route.clone(),
+        state: run.state,
+        cause: run.cause.clone(),
+        deliveries: run.deliveries.iter().map(of_delivery).collect(),
+    }
 }
 
-fn states<T>(row: &SqliteRow, column: &str, from: fn(i64) -> Option<T>) -> Result<Vec<T>, StoreError> {
-    let listed = get::<Option<String>>(row, column)?.unwrap_or_default();
-    Ok(listed.split(',').filter_map(|number| number.parse().ok()).filter_map(from).collect())
+/// A run, or a delivery, as a list has it: number of the run, route or destination, state, code, reason.
+type Listed = (u32, Option<Arc<str>>, i64, Option<Arc<str>>, Option<Arc<str>>);
+
+fn listed(row: &SqliteRow, column: &str) -> Result<Vec<Listed>, StoreError> {
+    serde_json::from_str(get(row, column)?)
+        .map_err(|_| StoreError::Corrupt(format!("{column} do not read back").into()))
+}
+
+fn listed_cause(code: Option<Arc<str>>, reason: Option<Arc<str>>) -> Option<Cause> {
+    code.map(|code| Cause { code, reason: reason.unwrap_or_else(|| "".into()) })
+}
+
+fn standings(row: &SqliteRow) -> Result<Vec<RunStanding>, StoreError> {
+    let unknown = || StoreError::Corrupt("unknown state".into());
+    let mut runs = Vec::new();
+    for (run_no, route, state, code, reason) in listed(row, "runs")? {
+        let state = RunState::from_number(state).ok_or_else(unknown)?;
+        runs.push(RunStanding { run_no, route, state, cause: listed_cause(code, reason), deliveries: Vec::new() });
+    }
+    for (run_no, destination, state, code, reason) in listed(row, "deliveries")? {
+        let state = DeliveryState::from_number(state).ok_or_else(unknown)?;
+        let destination = destination.unwrap_or_else(|| "".into());
+        let run = runs.iter_mut().find(|run| run.run_no == run_no).ok_or_else(unknown)?;
+        run.deliveries.push(DeliveryStanding { destination, state, cause: listed_cause(code, reason) });
+    }
+    Ok(runs)
 }
 
 fn message_line(row: &SqliteRow) -> Result<MessageLine, StoreError> {
     let message = message(row, false)?;
-    let runs = states(row, "runs", RunState::from_number)?;
-    let deliveries = states(row, "deliveries", DeliveryState::from_number)?;
-    let trouble = get::<Option<String>>(row, "trouble")?;
-    let cause = trouble.as_deref().and_then(|text| text.split_once(' ')).map(|(code, why)| Cause::new(code, why));
+    let runs = standings(row)?;
+    let (state, cause) = standing(message.refusal.as_ref(), &runs);
+    let routes: BTreeSet<&str> = runs.iter().filter_map(|run| run.route.as_deref()).collect();
     Ok(MessageLine {
         size: usize::try_from(get::<i64>(row, "size")?).unwrap_or(0),
-        state: MessageState::of(message.refusal.is_some(), &runs, &deliveries),
-        routes: get::<Option<String>>(row, "routes")?
-            .map(|routes| routes.split(',').map(str::to_owned).collect())
-            .unwrap_or_default(),
-        cause: message.refusal.clone().or(cause),
+        state,
+        routes: routes.into_iter().map(str::to_owned).collect(),
+        cause,
         message,
     })
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use adapters::Format;
 use adapters::clock::Timestamp;
 use bytes::Bytes;
+use rusqlite::ffi;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{Row as _, query};
 
@@ -25,7 +26,22 @@ pub(super) fn reading(error: sqlx::Error) -> StoreError {
         sqlx::Error::PoolClosed => StoreError::Closed,
         sqlx::Error::PoolTimedOut => StoreError::Busy,
         sqlx::Error::Io(error) => StoreError::Broken(error.to_string().into()),
+        sqlx::Error::Database(error) => by_code(error.code().as_deref(), error.message()),
+        other @ (sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)) => {
+            StoreError::Corrupt(other.to_string().into())
+        }
         other => StoreError::Statement(other.to_string().into()),
+    }
+}
+
+/// By the result code of SQLite; the low byte is the primary one (`https://sqlite.org/rescode.html`).
+fn by_code(code: Option<&str>, said: &str) -> StoreError {
+    match code.and_then(|code| code.parse::<i32>().ok()).map(|code| code & 0xff) {
+        Some(ffi::SQLITE_FULL) => StoreError::NoSpace,
+        Some(ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED) => StoreError::Busy,
+        Some(ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB) => StoreError::Corrupt(said.into()),
+        Some(ffi::SQLITE_IOERR | ffi::SQLITE_CANTOPEN) => StoreError::Broken(said.into()),
+        _ => StoreError::Statement(said.into()),
     }
 }
 

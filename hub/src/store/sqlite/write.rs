@@ -86,7 +86,17 @@ fn assign_number(connection: &Connection, number: &AssignedNumber) -> rusqlite::
     let written = connection
         .prepare_cached("INSERT OR IGNORE INTO assigned_number (authority, number, assigned) VALUES (?1, ?2, ?3)")?
         .execute(params![number.authority, number.number, number.assigned])?;
-    Ok(if written == 1 { Effect::Written } else { Effect::Ends(Outcome::Conflict) })
+    if written == 1 || is_assigned(connection, number)? {
+        return Ok(Effect::Written);
+    }
+    Ok(Effect::Ends(Outcome::Conflict))
+}
+
+/// Whether these two are partners already.
+fn is_assigned(connection: &Connection, number: &AssignedNumber) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM assigned_number WHERE authority = ?1 AND number = ?2 AND assigned = ?3")?
+        .exists(params![number.authority, number.number, number.assigned])
 }
 
 fn change_delivery(connection: &Connection, change: &DeliveryChange) -> rusqlite::Result<Effect> {
@@ -163,20 +173,35 @@ enum Seen {
     Before(MessageId),
 }
 
+/// Looks at one or two rows, however often a sender uses the same control id.
 fn look_for_repeat(connection: &Connection, message: &NewMessage, since: Timestamp) -> rusqlite::Result<Seen> {
-    let mut statement = connection.prepare_cached(
-        "SELECT identity, message_id FROM seen \
-         WHERE source = ?1 AND control_id = ?2 AND sender = ?3 AND seen_at >= ?4",
-    )?;
-    let mut rows = statement.query(params![message.source, message.control_id, message.sender, since.0])?;
-    let mut seen = Seen::Never;
-    while let Some(row) = rows.next()? {
-        if row.get_ref(0)?.as_blob()? == message.identity {
-            return Ok(Seen::Before(MessageId(row.get(1)?)));
-        }
-        seen = Seen::WithOtherBody;
+    let NewMessage { source, control_id, sender, identity, .. } = message;
+    let any = connection
+        .prepare_cached(
+            "SELECT identity = ?5, message_id FROM seen \
+             WHERE source = ?1 AND control_id = ?2 AND sender = ?3 AND seen_at >= ?4 LIMIT 1",
+        )?
+        .query_row(params![source, control_id, sender, since.0, identity.as_slice()], |row| {
+            Ok(if row.get(0)? { Seen::Before(MessageId(row.get(1)?)) } else { Seen::WithOtherBody })
+        })
+        .optional()?;
+    match any {
+        None => Ok(Seen::Never),
+        Some(Seen::WithOtherBody) => look_for_body(connection, message, since),
+        Some(found) => Ok(found),
     }
-    Ok(seen)
+}
+
+fn look_for_body(connection: &Connection, message: &NewMessage, since: Timestamp) -> rusqlite::Result<Seen> {
+    let NewMessage { source, control_id, sender, identity, .. } = message;
+    let same = connection
+        .prepare_cached(
+            "SELECT message_id FROM seen \
+             WHERE source = ?1 AND control_id = ?2 AND sender = ?3 AND identity = ?5 AND seen_at >= ?4",
+        )?
+        .query_row(params![source, control_id, sender, since.0, identity.as_slice()], |row| row.get(0))
+        .optional()?;
+    Ok(same.map_or(Seen::WithOtherBody, |id| Seen::Before(MessageId(id))))
 }
 
 fn remember(connection: &Connection, message: &NewMessage, id: MessageId) -> rusqlite::Result<()> {

@@ -211,7 +211,7 @@ impl Writer {
 
     fn write_rows(&mut self, unit: &UnitOfWork, effect: &mut GroupEffect) -> rusqlite::Result<Outcome> {
         let mut ids = Vec::new();
-        for row in &unit.rows {
+        for row in unit.rows.iter() {
             let next = MessageId::after(self.last, self.clock.now());
             match write_row(&self.connection, row, next, &ids)? {
                 Effect::Written => {}

@@ -1,0 +1,117 @@
+//! What the HTTP interface asks of the running hub, answered by its parts.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::broadcast;
+
+use super::{Assembly, StartError};
+use crate::actors::cell::Health;
+use crate::admin::{Control, DestinationStatus, Part, ReloadError, SearchBy, SourceStatus, TapEvent};
+use crate::journey::Live;
+use crate::journey::dead_letter::ReplayError;
+use crate::routes::Channel;
+use crate::store::{DeliveryId, MessageId, Store, StoreError};
+use crate::telemetry::Of;
+
+#[async_trait]
+impl Control for Assembly {
+    fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.hub.store)
+    }
+
+    fn live(&self) -> Arc<Live> {
+        self.hub.live.load_full()
+    }
+
+    fn ready(&self) -> Vec<Part> {
+        let journal = self.hub.store.health().err().map(|_| "the journal cannot be written".to_owned());
+        let mut parts = vec![Part { name: "journal".to_owned(), trouble: journal }];
+        let closing = self.closed.borrow().then(|| "the hub is going down".to_owned());
+        parts.push(Part { name: "intake".to_owned(), trouble: closing });
+        for (name, health) in &self.cells {
+            let trouble = match &*health.borrow() {
+                Health::Up { .. } => None,
+                Health::Starting => Some("starting".to_owned()),
+                Health::Failed { .. } => Some("failed too often".to_owned()),
+            };
+            parts.push(Part { name: name.clone(), trouble });
+        }
+        parts.extend(
+            self.sources()
+                .into_iter()
+                .map(|source| Part { name: format!("source {}", source.name), trouble: source.trouble }),
+        );
+        parts
+    }
+
+    async fn reload(&self) -> Result<String, ReloadError> {
+        Assembly::reload(self).await.map_err(|error| match error {
+            StartError::Configuration(findings) => ReloadError::Findings(findings),
+            other => {
+                tracing::error!(error = %other, "the configuration stays as it was");
+                ReloadError::Part
+            }
+        })
+    }
+
+    async fn replay_message(&self, message: MessageId) -> Result<(), ReplayError> {
+        self.replayer.message(message).await
+    }
+
+    async fn replay_delivery(&self, delivery: DeliveryId) -> Result<(), ReplayError> {
+        self.replayer.delivery(delivery).await
+    }
+
+    async fn replay_poisoned(&self, message: MessageId) -> Result<(), ReplayError> {
+        self.replayer.poisoned(message).await
+    }
+
+    async fn find(&self, by: SearchBy, value: &str, limit: usize) -> Result<Vec<MessageId>, StoreError> {
+        self.search.find(by.kind(), value, limit).await
+    }
+
+    fn tap(&self) -> broadcast::Receiver<TapEvent> {
+        self.hub.tap.subscribe()
+    }
+
+    fn metrics(&self) -> String {
+        self.hub.metrics.text().unwrap_or_default()
+    }
+
+    fn sources(&self) -> Vec<SourceStatus> {
+        let sources = self.sources.load();
+        let mut all: Vec<SourceStatus> = sources
+            .iter()
+            .map(|(name, source)| {
+                let ended = source.has_ended();
+                SourceStatus {
+                    name: name.clone(),
+                    address: Some(source.address),
+                    state: if ended { "stopped" } else { "listening" },
+                    trouble: ended.then(|| "it listens no more".to_owned()),
+                }
+            })
+            .collect();
+        all.sort_by(|one, other| one.name.cmp(&other.name));
+        all
+    }
+
+    fn destinations(&self) -> Vec<DestinationStatus> {
+        let live = self.hub.live.load();
+        let names = live.configuration.destinations.keys().map(String::as_str);
+        names.chain(Channel::ALL.map(Channel::name)).map(|name| self.destination(name)).collect()
+    }
+}
+
+impl Assembly {
+    fn destination(&self, name: &str) -> DestinationStatus {
+        let open = self.hub.metrics.open.get_or_create(&Of { name: name.to_owned() }).get();
+        DestinationStatus {
+            name: name.to_owned(),
+            state: if open > 0 { "waiting" } else { "delivering" },
+            open: u64::try_from(open).unwrap_or(0),
+            trouble: None,
+        }
+    }
+}

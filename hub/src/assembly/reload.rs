@@ -1,0 +1,132 @@
+//! Reload: another configuration for a running hub, all or nothing (H7).
+//!
+//! Everything new is built before anything old stops. Listeners and destinations whose settings did not
+//! change are not touched; certificates are read again. On any error the old configuration stays.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{Assembly, Predecessor, Sources, StartError, limits_of, make_live, start_courier};
+use crate::actors::adapter::{RunningSource, build_sink, mllp_settings};
+use crate::journey::Live;
+use crate::journey::deliver::Courier;
+use crate::limit::Limits;
+use crate::routes::Configuration;
+use crate::telemetry::Metrics;
+
+impl Assembly {
+    /// Reads the files again. All of it takes effect, or none of it.
+    pub async fn reload(&self) -> Result<String, StartError> {
+        let _one = self.reloading.lock().await;
+        let done = self.try_reload().await;
+        let outcome = if done.is_ok() { "done" } else { "refused" };
+        Metrics::count(&self.hub.metrics.reloads, "routes", outcome);
+        done
+    }
+
+    async fn try_reload(&self) -> Result<String, StartError> {
+        let loaded = Configuration::load(&self.routes_file).map_err(StartError::Configuration)?;
+        let before = self.hub.live.load_full();
+        let next = make_live(self.hub.store.as_ref(), loaded.configuration).await?;
+        let hash = next.configuration.hash.to_string();
+        let limits = limits_of(&next.configuration, &*self.limits.lock().await);
+        let mut couriers = (*self.outbox.couriers()).clone();
+        couriers.retain(|name, _| same_destination(&before.configuration, &next.configuration, name));
+        for spec in next.configuration.destinations.values() {
+            if !couriers.contains_key(&spec.name) {
+                build_sink(spec, Arc::clone(&self.hub.clock))?;
+            }
+        }
+        self.free_changed_addresses(&next.configuration).await;
+        let started = self.start_sources(&next.configuration).await;
+        let started = match started {
+            Ok(started) => started,
+            Err(error) => {
+                let back = self.start_sources(&before.configuration).await?;
+                self.add_sources(back);
+                return Err(error.into());
+            }
+        };
+        self.swap(next, couriers, started, limits).await?;
+        tracing::info!(%hash, "the configuration was reloaded");
+        Ok(hash)
+    }
+
+    /// A listener whose settings change on the same address has to let go of it first.
+    async fn free_changed_addresses(&self, next: &Configuration) {
+        let mut sources = (*self.sources.load_full()).clone();
+        let wanted = |name: &String, source: &Arc<RunningSource>| {
+            next.sources.get(name).and_then(mllp_settings).is_some_and(|settings| *settings == source.settings)
+        };
+        let taken: Vec<_> = next.sources.values().filter_map(mllp_settings).map(|settings| settings.listen).collect();
+        let gone: Vec<String> = sources
+            .iter()
+            .filter(|(name, source)| !wanted(name, source) && taken.contains(&source.settings.listen))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in gone {
+            if let Some(source) = sources.remove(&name) {
+                source.drain();
+                source.ended().await;
+            }
+        }
+        self.sources.store(Arc::new(sources));
+    }
+
+    fn add_sources(&self, started: Sources) {
+        let mut sources = (*self.sources.load_full()).clone();
+        sources.extend(started);
+        self.sources.store(Arc::new(sources));
+    }
+
+    async fn swap(
+        &self,
+        next: Live,
+        mut couriers: HashMap<String, Courier>,
+        started: Sources,
+        limits: Limits,
+    ) -> Result<(), StartError> {
+        let old = self.outbox.couriers();
+        for spec in next.configuration.destinations.values() {
+            if !couriers.contains_key(&spec.name) {
+                let before = Predecessor::Courier(old.get(&spec.name).cloned());
+                let courier = start_courier(&self.hub, spec, &self.root, &limits, before)?;
+                couriers.insert(spec.name.clone(), courier);
+            }
+        }
+        self.hub.live.store(Arc::new(next));
+        fail::fail_point!("reload.after_swap", |_| Ok(()));
+        self.outbox.set_couriers(couriers.clone());
+        for (name, courier) in old.iter() {
+            if !couriers.get(name).is_some_and(|kept| kept.is_same(courier)) {
+                courier.stop();
+            }
+        }
+        let mut sources = (*self.sources.load_full()).clone();
+        let live = self.hub.live.load_full();
+        sources.retain(|name, source| {
+            let kept = live.configuration.sources.contains_key(name) && !started.contains_key(name);
+            if !kept {
+                source.drain();
+            }
+            kept
+        });
+        sources.extend(started);
+        for tls in sources.values().filter_map(|source| source.tls.as_ref()) {
+            if let Err(error) = tls.reload() {
+                tracing::warn!(%error, "certificates stay as they were");
+            }
+        }
+        self.sources.store(Arc::new(sources));
+        *self.limits.lock().await = limits;
+        Ok(())
+    }
+}
+
+/// Whether a destination means the same before and after.
+fn same_destination(before: &Configuration, after: &Configuration, name: &str) -> bool {
+    match (before.destinations.get(name), after.destinations.get(name)) {
+        (Some(old), Some(new)) => old.adapter == new.adapter && old.delivery == new.delivery,
+        _ => false,
+    }
+}

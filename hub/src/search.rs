@@ -1,0 +1,244 @@
+//! Search: by patient, by order number, by control id.
+//!
+//! In come messages of the journal, in order, a batch at least every quarter of a second; out go their
+//! ids, newest first. The index holds HMACs of identifiers, never the identifiers (H10). It is a file of
+//! its own, never in the way of an answer, without fsync: what is lost or damaged is built again from the
+//! journal.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use adapters::Format;
+use rusqlite::{Connection, params};
+use tokio::sync::watch;
+
+use crate::journey::map::decode;
+use crate::journey::{Hub, Journaled};
+use crate::keys::Keys;
+use crate::store::{Lane, MessageId, StoreError, StoredMessage};
+
+/// Messages read from the journal at a time.
+const BATCH_MAX: usize = 1000;
+/// How often new messages are looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Pause before the journal is read again after it could not be.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
+/// Order numbers of one message that are remembered at most.
+const ORDERS_MAX: usize = 1000;
+
+const SCHEMA: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA cache_size = -4096; \
+    CREATE TABLE IF NOT EXISTS term (hash BLOB NOT NULL, message_id INTEGER NOT NULL, \
+    PRIMARY KEY (hash, message_id)) WITHOUT ROWID; \
+    CREATE TABLE IF NOT EXISTS place (one INTEGER PRIMARY KEY CHECK (one = 1), reached INTEGER NOT NULL); \
+    INSERT OR IGNORE INTO place (one, reached) VALUES (1, 0);";
+
+/// The index.
+#[derive(Clone)]
+pub struct Search {
+    connection: Arc<Mutex<Connection>>,
+    keys: Keys,
+}
+
+impl Search {
+    /// Opens the index of `folder`. One that cannot be read is thrown away and built again.
+    pub fn open(folder: &Path, keys: Keys) -> Result<Search, StoreError> {
+        let file = folder.join("search.db");
+        let connection = open_file(&file).or_else(|error| {
+            tracing::warn!(%error, "the search index is built again");
+            for suffix in ["", "-wal", "-shm"] {
+                let mut name = file.clone().into_os_string();
+                name.push(suffix);
+                let _ = std::fs::remove_file(name);
+            }
+            open_file(&file)
+        });
+        let connection = connection.map_err(|error| StoreError::Broken(error.to_string().into()))?;
+        Ok(Search { connection: Arc::new(Mutex::new(connection)), keys })
+    }
+
+    /// Follows the journal until `stop` is true.
+    pub async fn follow(self, hub: Arc<Hub>, mut stop: watch::Receiver<bool>) {
+        loop {
+            let pause = match self.catch_up(&hub).await {
+                Ok(true) => continue,
+                Ok(false) => LOOK_EVERY,
+                Err(StoreError::Closed) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "the search index waits");
+                    PAUSE_AFTER_FAILURE
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                stopped = stop.wait_for(|stop| *stop) => { let _ = stopped; return; }
+            }
+        }
+    }
+
+    /// Takes in the next batch; true when more may be there.
+    async fn catch_up(&self, hub: &Arc<Hub>) -> Result<bool, StoreError> {
+        let reached = self.blocking(|connection, _| read_place(connection)).await?;
+        let messages = hub.store.read_on(reached, BATCH_MAX).await?;
+        let Some(last) = messages.last().map(|message| message.id) else { return Ok(false) };
+        let more = messages.len() == BATCH_MAX;
+        let read = Arc::clone(hub);
+        self.blocking(move |connection, keys| {
+            let mut terms: Vec<(Lane, MessageId)> =
+                messages.into_iter().flat_map(|message| terms_of(&read, keys, message)).collect();
+            terms.sort_unstable();
+            write_terms(connection, &terms, last)
+        })
+        .await?;
+        Ok(more)
+    }
+
+    /// The newest messages with this identifier, `limit` at most.
+    pub async fn find(&self, kind: &'static str, value: &str, limit: usize) -> Result<Vec<MessageId>, StoreError> {
+        let term = self.keys.term(kind, &normalise(kind, value));
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.blocking(move |connection, _| {
+            connection
+                .prepare_cached("SELECT message_id FROM term WHERE hash = ?1 ORDER BY message_id DESC LIMIT ?2")?
+                .query_map(params![term.as_slice(), limit], |row| row.get(0).map(MessageId))?
+                .collect()
+        })
+        .await
+    }
+
+    /// Everything before and at this place is in the index.
+    pub async fn reached(&self) -> Result<MessageId, StoreError> {
+        self.blocking(|connection, _| read_place(connection)).await
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection, &Keys) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (connection, keys) = (Arc::clone(&self.connection), self.keys.clone());
+        let done = tokio::task::spawn_blocking(move || {
+            let mut held = connection.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            work(&mut held, &keys)
+        });
+        match done.await {
+            Ok(result) => result.map_err(|error| StoreError::Statement(error.to_string().into())),
+            Err(_) => Err(StoreError::Closed),
+        }
+    }
+}
+
+fn open_file(file: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(file)?;
+    connection.execute_batch(SCHEMA)?;
+    read_place(&connection)?;
+    Ok(connection)
+}
+
+fn read_place(connection: &Connection) -> rusqlite::Result<MessageId> {
+    connection.query_row("SELECT reached FROM place WHERE one = 1", [], |row| row.get(0).map(MessageId))
+}
+
+fn write_terms(connection: &mut Connection, terms: &[(Lane, MessageId)], last: MessageId) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    {
+        let mut insert = transaction.prepare_cached("INSERT OR IGNORE INTO term (hash, message_id) VALUES (?1, ?2)")?;
+        for (term, id) in terms {
+            insert.execute(params![term.as_slice(), id.0])?;
+        }
+    }
+    transaction.execute("UPDATE place SET reached = ?1 WHERE one = 1", params![last.0])?;
+    transaction.commit()
+}
+
+/// What a message can be found by. One that cannot be read is found by its control id only.
+fn terms_of(hub: &Hub, keys: &Keys, stored: StoredMessage) -> Vec<(Lane, MessageId)> {
+    let id = stored.id;
+    let term = |kind, value: &str| (keys.term(kind, &normalise(kind, value)), id);
+    let mut terms = Vec::new();
+    if !stored.control_id.is_empty() {
+        terms.push(term("control_id", &stored.control_id));
+    }
+    let live = hub.live.load();
+    let source = live.configuration.sources.get(&*stored.source);
+    let message = Journaled::from_stored(stored);
+    match message.format {
+        Format::FhirJson => terms.extend(subject_of(&message.body).map(|number| term("order", &number))),
+        Format::Hl7v2 => {
+            if let (Some(known), Ok(document)) = (source, decode(&live, &message)) {
+                terms.extend(known.patient(&document).map(|patient| term("patient", &patient)));
+                terms.extend(known.orders(&document).iter().take(ORDERS_MAX).map(|order| term("order", order)));
+            }
+        }
+    }
+    terms
+}
+
+/// The subject of an event: the number of the prescription. The patient finds the message behind it.
+fn subject_of(event: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Attributes {
+        subject: Option<String>,
+    }
+    serde_json::from_slice::<Attributes>(event).ok()?.subject
+}
+
+/// Two ways of writing one identifier are one: digits of any script, blanks and dashes in a patient's.
+fn normalise(kind: &str, value: &str) -> String {
+    let folded = value.trim().chars().map(|letter| match letter {
+        '٠'..='٩' | '۰'..='۹' => fold_digit(letter),
+        other => other,
+    });
+    match kind {
+        "patient" => folded.filter(|letter| !letter.is_whitespace() && *letter != '-').collect(),
+        _ => folded.collect(),
+    }
+}
+
+/// An Arabic-Indic or Persian digit as ASCII.
+fn fold_digit(letter: char) -> char {
+    let place = u32::from(letter) & 0xf;
+    char::from_digit(place, 10).unwrap_or(letter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_ways_of_writing_one_identifier_are_one() {
+        assert_eq!(normalise("patient", " ٢٨٠٠١٠١-٠١٠٠٠١٣ "), "28001010100013");
+        assert_eq!(normalise("patient", "۲۸۰۰۱۰۱۰۱۰۰۰۱۳"), "28001010100013");
+        assert_eq!(normalise("order", " RX88-1 "), "RX88-1");
+    }
+
+    #[tokio::test]
+    async fn a_damaged_index_is_thrown_away_and_built_again() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("search.db"), b"this is no database, but it is long enough to be read")
+            .unwrap();
+        let search = Search::open(folder.path(), Keys::from_secret([1; 32])).unwrap();
+        assert_eq!(search.reached().await, Ok(MessageId(0)));
+        assert_eq!(search.find("order", "RX88-1", 10).await, Ok(Vec::new()));
+    }
+
+    #[tokio::test]
+    async fn terms_are_found_newest_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = Keys::from_secret([1; 32]);
+        let search = Search::open(folder.path(), keys.clone()).unwrap();
+        let term = keys.term("order", "RX88-1");
+        search
+            .blocking(move |connection, _| {
+                write_terms(
+                    connection,
+                    &[(term, MessageId(1)), (term, MessageId(2)), (term, MessageId(3))],
+                    MessageId(3),
+                )
+            })
+            .await
+            .unwrap();
+        assert_eq!(search.find("order", "RX88-1 ", 2).await, Ok(vec![MessageId(3), MessageId(2)]));
+        assert_eq!(search.find("patient", "RX88-1", 2).await, Ok(Vec::new()));
+        assert_eq!(search.reached().await, Ok(MessageId(3)));
+    }
+}
