@@ -145,7 +145,11 @@ impl<'r> Evaluator<'r> {
     }
 
     fn values(&self, parts: &'r [Op], at: &Position<'r>) -> Result<Vec<Val<'r>>, Fault> {
-        parts.iter().map(|part| self.evaluate(part, at)).collect()
+        let mut values = Vec::with_capacity(parts.len());
+        for part in parts {
+            values.push(self.evaluate(part, at)?);
+        }
+        Ok(values)
     }
 
     fn variable(&self, variable: Variable) -> Val<'r> {

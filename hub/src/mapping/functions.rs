@@ -14,6 +14,7 @@ mod time;
 mod timing;
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use adapters::hl7v2;
 
@@ -141,6 +142,8 @@ pub(super) struct Environment<'r> {
     pub systems: Option<&'r Table>,
     /// The table `units`: units to UCUM.
     pub units: Option<&'r Table>,
+    /// `urn:hl7v2:FACILITY:`, once somebody asked.
+    pub local_prefix: OnceCell<String>,
 }
 
 impl<'r> Arguments<'r> {
@@ -177,8 +180,17 @@ impl<'r> Environment<'r> {
 
     /// The URI of a name that is known only inside the sending facility.
     pub fn local_system(&self, name: &str) -> String {
-        let facility = self.message.and_then(|message| hd_name(message.header().sending_facility()));
-        format!("urn:hl7v2:{}:{}", urn_part(facility.as_deref().unwrap_or("unknown")), urn_part(name))
+        let prefix = self.local_prefix.get_or_init(|| {
+            let facility = self.message.and_then(|message| hd_name(message.header().sending_facility()));
+            let mut prefix = "urn:hl7v2:".to_owned();
+            add_urn_part(&mut prefix, facility.as_deref().unwrap_or("unknown"));
+            prefix.push(':');
+            prefix
+        });
+        let mut system = String::with_capacity(prefix.len().saturating_add(name.len()));
+        system.push_str(prefix);
+        add_urn_part(&mut system, name);
+        system
     }
 
     /// The URI of the sending application as an authority of its own.
@@ -193,9 +205,8 @@ fn hd_name(field: hl7v2::Value<'_>) -> Option<Cow<'_, str>> {
     [1, 2].into_iter().map(|number| field.component(number).text()).find(|text| !text.trim().is_empty())
 }
 
-/// A text as part of a URN (RFC 8141): everything but letters, digits and `-._~` in percent form.
-fn urn_part(text: &str) -> String {
-    let mut part = String::with_capacity(text.len());
+/// Adds a text as part of a URN (RFC 8141): everything but letters, digits and `-._~` in percent form.
+fn add_urn_part(part: &mut String, text: &str) {
     for byte in text.trim().bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             part.push(char::from(byte));
@@ -203,7 +214,6 @@ fn urn_part(text: &str) -> String {
             part.push_str(&format!("%{byte:02X}"));
         }
     }
-    part
 }
 
 /// Every function, by chapters of the documentation.

@@ -4,7 +4,7 @@
 //! input gives the same bytes (H7); no clock, no chance, no I/O. Refused: documents of another format,
 //! and documents without the group that a mapping repeats over.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::sync::LazyLock;
 
 use adapters::{Document, Format};
@@ -53,6 +53,7 @@ impl Mapping {
             },
             systems: self.systems.as_deref(),
             units: self.units.as_deref(),
+            local_prefix: OnceCell::new(),
         };
         let evaluator = Evaluator { ground: self.ground(document)?, environment: &environment, recorder };
         let start = evaluator.start();
@@ -167,7 +168,8 @@ fn ask<T: Default>(op: &Op, document: &Document, answer: impl FnOnce(super::valu
         Document::Hl7v2(document) => (Ground::Hl7(document.message()), Some(document.message())),
         Document::Json(json) => (Ground::Json(json), None),
     };
-    let environment = Environment { context: &NOBODY, message, systems: None, units: None };
+    let environment =
+        Environment { context: &NOBODY, message, systems: None, units: None, local_prefix: OnceCell::new() };
     let evaluator = Evaluator { ground, environment: &environment, recorder: None };
     evaluator.evaluate(op, &evaluator.start()).map_or_else(|_| T::default(), answer)
 }

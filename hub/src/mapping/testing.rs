@@ -78,6 +78,7 @@ pub(super) fn evaluate(given: &str, expression: &str, tables: &Tables) -> Result
         message,
         systems: tables.get("systems").map(AsRef::as_ref),
         units: tables.get("units").map(AsRef::as_ref),
+        local_prefix: std::cell::OnceCell::new(),
     };
     let evaluator = Evaluator { ground: place_of_document, environment: &environment, recorder: None };
     let value = evaluator.evaluate(&compiled.op, &evaluator.start());

@@ -47,7 +47,7 @@ impl<'r> Val<'r> {
         match self {
             Val::Absent => true,
             Val::Boolean(_) | Val::Number(_) => false,
-            Val::Text(text) => text.trim().is_empty(),
+            Val::Text(text) => is_blank(text),
             Val::Field(field) => field.is_empty(),
             Val::Json(json) => json_is_empty(json),
             Val::List(items) => items.iter().all(Val::is_empty),
@@ -82,7 +82,7 @@ impl<'r> Val<'r> {
             Val::Json(json) => return json_text(json),
             Val::List(items) => return items.iter().find_map(Val::text),
         };
-        (!text.trim().is_empty()).then_some(text)
+        (!is_blank(&text)).then_some(text)
     }
 
     /// The value as letters, also when they are only blanks.
@@ -144,30 +144,39 @@ impl<'r> Field<'r> {
 
     /// A component as text; `None` when it is empty.
     pub fn component(&self, number: u16) -> Option<Cow<'r, str>> {
-        let component = self.value.component(number);
-        if component.is_empty() {
-            return None;
-        }
-        let text = component.text();
-        (!text.trim().is_empty()).then_some(text)
+        filled_text(self.value.component(number))
+    }
+
+    /// The first components as text, in one pass; `None` for each that is empty.
+    pub fn components<const N: usize>(&self) -> [Option<Cow<'r, str>>; N] {
+        let mut components = self.value.components();
+        std::array::from_fn(|_| components.next().and_then(filled_text))
     }
 
     /// A subcomponent of a component as text; `None` when it is empty.
     pub fn subcomponent(&self, component: u16, number: u16) -> Option<Cow<'r, str>> {
-        let part = self.value.component(component).subcomponent(number);
-        if part.is_empty() {
-            return None;
-        }
-        let text = part.text();
-        (!text.trim().is_empty()).then_some(text)
+        filled_text(self.value.component(component).subcomponent(number))
     }
+}
+
+fn filled_text(value: hl7v2::Value<'_>) -> Option<Cow<'_, str>> {
+    if value.is_empty() {
+        return None;
+    }
+    let text = value.text();
+    (!is_blank(&text)).then_some(text)
+}
+
+/// Nothing, or only blanks.
+pub(super) fn is_blank(text: &str) -> bool {
+    text.chars().all(char::is_whitespace)
 }
 
 fn json_is_empty(json: &Json) -> bool {
     match json {
         Json::Null => true,
         Json::Bool(_) | Json::Number(_) => false,
-        Json::String(text) => text.trim().is_empty(),
+        Json::String(text) => is_blank(text),
         Json::Array(items) => items.iter().all(json_is_empty),
         Json::Object(fields) => fields.values().all(json_is_empty),
     }
@@ -179,7 +188,7 @@ fn json_text(json: &Json) -> Option<Cow<'_, str>> {
         Json::Bool(true) => Some(Cow::Borrowed("true")),
         Json::Bool(false) => Some(Cow::Borrowed("false")),
         Json::Number(number) => Some(Cow::Owned(number.to_string())),
-        Json::String(text) => (!text.trim().is_empty()).then_some(Cow::Borrowed(text)),
+        Json::String(text) => (!is_blank(text)).then_some(Cow::Borrowed(text.as_str())),
         Json::Array(items) => items.iter().find_map(json_text),
     }
 }

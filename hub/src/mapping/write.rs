@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use super::error::{Fault, MapError};
 use super::evaluate::{Evaluator, Position};
 use super::plan::{Block, Key, Rule, Shape};
-use super::value::Val;
+use super::value::{Val, is_blank};
 
 /// Largest output in bytes.
 pub(super) const OUTPUT_BYTES_MAX: usize = 16 << 20;
@@ -101,7 +101,7 @@ impl<'w, 'r> JsonWriter<'w, 'r> {
                 self.field(key, part, None, at)?;
             }
         }
-        self.close(start, '}');
+        close(&mut self.out, start, '}');
         Ok(())
     }
 
@@ -123,7 +123,7 @@ impl<'w, 'r> JsonWriter<'w, 'r> {
         for block in &shape.blocks {
             self.block(block, &mut index, at)?;
         }
-        self.close(start, ']');
+        close(&mut self.out, start, ']');
         Ok(())
     }
 
@@ -197,15 +197,6 @@ impl<'w, 'r> JsonWriter<'w, 'r> {
             self.out.push(',');
         }
     }
-
-    /// Closes what was opened at `start`, or takes it back when it is empty.
-    fn close(&mut self, start: usize, bracket: char) {
-        if self.out.len() == start.saturating_add(1) {
-            self.out.truncate(start);
-        } else {
-            self.out.push(bracket);
-        }
-    }
 }
 
 fn fields_of<'r>(value: Option<Val<'r>>) -> Vec<(&'r str, Val<'r>)> {
@@ -223,39 +214,70 @@ fn fields_of<'r>(value: Option<Val<'r>>) -> Vec<(&'r str, Val<'r>)> {
 
 /// Writes a value without its empty parts; nothing at all when it is empty.
 pub(super) fn write_value(out: &mut String, value: &Val<'_>) {
-    if value.is_empty() {
-        return;
-    }
     match value {
         Val::Absent => {}
         Val::Boolean(true) => out.push_str("true"),
         Val::Boolean(false) => out.push_str("false"),
         Val::Number(number) => out.push_str(number),
-        Val::Text(text) => write_text(out, text),
-        Val::Field(field) => write_text(out, &field.value.text()),
-        Val::Json(json) => write_json(out, json),
-        Val::List(items) => {
-            out.push('[');
-            for item in items.iter().filter(|item| !item.is_empty()) {
-                if !out.ends_with('[') {
-                    out.push(',');
-                }
-                write_value(out, item);
+        Val::Text(text) => {
+            if !is_blank(text) {
+                write_text(out, text);
             }
-            out.push(']');
+        }
+        Val::Field(field) => {
+            if !field.is_empty() {
+                write_text(out, &field.value.text());
+            }
+        }
+        Val::Json(json) => {
+            if !value.is_empty() {
+                write_json(out, json);
+            }
+        }
+        Val::List(items) => {
+            let start = out.len();
+            out.push('[');
+            for item in items {
+                write_part(out, None, item);
+            }
+            close(out, start, ']');
         }
         Val::Object(fields) => {
+            let start = out.len();
             out.push('{');
-            for (name, part) in fields.iter().filter(|(_, part)| !part.is_empty()) {
-                if !out.ends_with('{') {
-                    out.push(',');
-                }
-                write_text(out, name);
-                out.push(':');
-                write_value(out, part);
+            for (name, part) in fields {
+                write_part(out, Some(name), part);
             }
-            out.push('}');
+            close(out, start, '}');
         }
+    }
+}
+
+/// One item or field with its comma, or nothing. Names of fields are those of functions and tables, which
+/// need no escape.
+fn write_part(out: &mut String, name: Option<&str>, part: &Val<'_>) {
+    let start = out.len();
+    if !out.ends_with(['{', '[']) {
+        out.push(',');
+    }
+    if let Some(name) = name {
+        out.push('"');
+        out.push_str(name);
+        out.push_str("\":");
+    }
+    let before = out.len();
+    write_value(out, part);
+    if out.len() == before {
+        out.truncate(start);
+    }
+}
+
+/// Closes what was opened at `start`, or takes it back when nothing is in it.
+fn close(out: &mut String, start: usize, bracket: char) {
+    if out.len() == start.saturating_add(1) {
+        out.truncate(start);
+    } else {
+        out.push(bracket);
     }
 }
 
@@ -272,6 +294,13 @@ fn write_json(out: &mut String, json: &Json) {
 /// A JSON string (RFC 8259 section 7).
 pub(super) fn write_text(out: &mut String, text: &str) {
     out.push('"');
+    // Nearly every text needs no escape; this loop has no exit, so that it runs many bytes at once.
+    let is_plain = text.bytes().fold(true, |plain, byte| plain & (byte >= 0x20) & (byte != b'"') & (byte != b'\\'));
+    if is_plain {
+        out.push_str(text);
+        out.push('"');
+        return;
+    }
     let mut written = 0;
     for (at, byte) in text.bytes().enumerate() {
         let escape = match byte {

@@ -75,3 +75,20 @@ fn a_file_that_is_not_there_is_a_finding() {
     assert_eq!(findings.iter().map(|finding| finding.code.number()).collect::<Vec<_>>(), [100]);
     assert!(findings.render(false).contains("HUB0100"), "{findings}");
 }
+
+#[test]
+fn every_key_of_routes_toml_is_documented() {
+    let text = std::fs::read_to_string(workspace().join("docs/routes.md")).unwrap();
+    for file in ["routes/parse.rs", "routes/parse/source.rs", "routes/parse/destination.rs"] {
+        let source = std::fs::read_to_string(workspace().join("hub/src").join(file)).unwrap();
+        let keys = source.split("section.").skip(1).filter_map(|call| {
+            let (method, rest) = call.split_once("(\"")?;
+            let is_read =
+                ["text", "texts", "boolean", "integer", "duration", "bytes", "word", "required_text", "section"];
+            is_read.contains(&method).then(|| rest.split('"').next().unwrap_or_default())
+        });
+        for key in keys {
+            assert!(text.contains(key), "{file}: `{key}` is not in docs/routes.md");
+        }
+    }
+}

@@ -102,25 +102,23 @@ fn of_field<'r>(
     field: &Field<'r>,
     environment: &Environment<'r>,
 ) -> (Vec<Val<'r>>, Option<Cow<'r, str>>, Option<Cow<'r, str>>) {
-    let mut codings = Vec::with_capacity(3);
-    for (code, name, system, version) in [(1, 2, 3, 7), (4, 5, 6, 8)] {
-        if let Some(code) = field.component(code) {
-            let mut elements = Vec::with_capacity(4);
-            if let Some(system) = field.component(system) {
-                elements.push(("system", Val::Text(system_uri(&system, environment))));
-            }
-            if let Some(version) = field.component(version) {
-                elements.push(("version", Val::Text(trimmed(version))));
-            }
-            elements.push(("code", Val::Text(trimmed(code))));
-            if let Some(name) = field.component(name) {
-                elements.push(("display", Val::Text(trimmed(name))));
-            }
-            codings.push(Val::Object(elements));
-        }
-    }
-    let text = [9, 2, 5].into_iter().find_map(|number| field.component(number)).map(trimmed);
-    (codings, text, field.component(1).map(trimmed))
+    let [code, name, system, other_code, other_name, other_system, version, other_version, original] =
+        field.components::<9>();
+    let text = original.or_else(|| name.clone()).or_else(|| other_name.clone()).map(trimmed);
+    let first = code.clone().map(trimmed);
+    let both = [[system, version, code, name], [other_system, other_version, other_code, other_name]];
+    let codings = both.into_iter().filter_map(|columns| coding_of(columns, environment)).collect();
+    (codings, text, first)
+}
+
+/// The coding of system, version, code and display; `None` without a code.
+fn coding_of<'r>(columns: [Option<Cow<'r, str>>; 4], environment: &Environment<'r>) -> Option<Val<'r>> {
+    let [system, version, code, display] = columns;
+    let code = code?;
+    let system = system.map(|name| system_uri(&name, environment));
+    let elements = [("system", system), ("version", version), ("code", Some(code)), ("display", display)];
+    let filled = elements.into_iter().filter_map(|(name, text)| Some((name, Val::Text(trimmed(text?)))));
+    Some(Val::Object(filled.collect()))
 }
 
 /// The URI of a code system that a message names.

@@ -67,11 +67,12 @@ fn human_name<'r>(arguments: &mut Arguments<'r>) -> Result<Val<'r>, Fault> {
         Ok(field) => field,
         Err(value) => return Ok(value),
     };
-    // XCN has the identifier first, and its name type in 10 instead of 7.
-    let (first, kind_place) = if field.datatype == DataType::Xcn { (2, 10) } else { (1, 7) };
-    let part = |offset: u16| field.component(offset.saturating_add(first)).map(trimmed);
-    let (family, given, middle, suffix, prefix) = (part(0), part(1), part(2), part(3), part(4));
-    let usage = match field.component(kind_place).as_deref() {
+    // XCN has the identifier first, and its name type in 10 instead of 7. Places count from 0.
+    let (first, kind_place): (usize, usize) = if field.datatype == DataType::Xcn { (1, 9) } else { (0, 6) };
+    let mut parts = field.components::<10>().map(|part| part.map(trimmed));
+    let mut part = |place: usize| parts.get_mut(place).and_then(Option::take);
+    let [family, given, middle, suffix, prefix] = [0, 1, 2, 3, 4].map(|offset| part(first + offset));
+    let usage = match part(kind_place).as_deref() {
         Some("L" | "R") => Some("official"),
         Some("D") => Some("usual"),
         Some("M") => Some("maiden"),

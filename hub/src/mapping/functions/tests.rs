@@ -211,3 +211,29 @@ fn the_pseudonym_depends_on_the_key() {
     let other = evaluate("PID|||2", "PID-3.1 | hmac", &shipped_tables()).unwrap();
     assert_ne!(value, other);
 }
+
+/// The documentation of one function.
+fn section(function: &Function) -> String {
+    let example = &function.example;
+    let language = if example.given.starts_with('{') { "json" } else { "text" };
+    let mut section = format!("\n### {}\n\n{}\n\n", function.name, function.doc);
+    section.push_str(&format!("`{}` gives {}", function.signature(), function.returns.word()));
+    section.push_str(if function.may_fail { ", or refuses the message.\n" } else { ".\n" });
+    section
+        .push_str(&format!("\n```{language}\n{}\n{}\n-> {}\n```\n", example.given, example.expression, example.gives));
+    section
+}
+
+#[test]
+fn the_documentation_lists_every_function_with_its_example() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/mapping-language.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let mark = text.find("<!-- functions").unwrap();
+    let end = mark + text[mark..].find("-->").unwrap() + 4;
+    let sections: String = catalogue().map(section).collect();
+    if std::env::var_os("HUB_WRITE_GOLDEN").is_some() {
+        std::fs::write(path, format!("{}{sections}", &text[..end])).unwrap();
+    }
+    let text = std::fs::read_to_string(path).unwrap();
+    assert_eq!(&text[end..], sections, "HUB_WRITE_GOLDEN=1 writes the part anew");
+}
