@@ -89,6 +89,7 @@ struct Partition {
 #[async_trait]
 impl Consumption for Partition {
     async fn next(&mut self, max: usize) -> Option<Vec<Record>> {
+        let max = max.max(1);
         let mut records: Vec<Record> = Vec::new();
         while records.len() < max {
             let Some(record) = self.again.pop_front() else { break };

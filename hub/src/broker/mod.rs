@@ -5,6 +5,8 @@
 //! the broker has it; it is handed out again until it is acknowledged. The journal, not the broker, is
 //! the truth.
 
+#[cfg(test)]
+mod contract;
 pub mod embedded;
 
 use std::sync::Arc;
