@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use hub::finding::codes;
@@ -10,13 +11,13 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-fn files_under(folder: &Path) -> Vec<PathBuf> {
+fn files_under(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { files.extend(files_under(&path)) } else { files.push(path) }
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() { files.extend(files_under(&path)?) } else { files.push(path) }
     }
-    files
+    Ok(files)
 }
 
 /// The codes in a text, comments apart: those may speak of ranges.
@@ -30,38 +31,44 @@ fn codes_in(text: &str) -> Vec<String> {
         .collect()
 }
 
-fn codes_in_sources() -> BTreeSet<String> {
-    let sources = ["hub/src", "adapters/src"].map(|folder| files_under(&root().join(folder)));
-    let rust = sources.iter().flatten().filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
-    let mut found: BTreeSet<String> = rust.flat_map(|path| codes_in(&fs::read_to_string(path).unwrap())).collect();
-    found.extend(codes::ALL.iter().map(ToString::to_string));
-    found
+fn codes_in_sources() -> io::Result<BTreeSet<String>> {
+    let mut found: BTreeSet<String> = codes::ALL.iter().map(ToString::to_string).collect();
+    for folder in ["hub/src", "adapters/src"] {
+        for path in files_under(&root().join(folder))? {
+            if path.extension().is_some_and(|extension| extension == "rs") {
+                found.extend(codes_in(&fs::read_to_string(path)?));
+            }
+        }
+    }
+    Ok(found)
 }
 
-fn pages() -> BTreeSet<String> {
-    let pages = files_under(&root().join("docs/errors"));
-    pages.iter().map(|page| page.file_stem().unwrap().to_str().unwrap().to_owned()).collect()
+fn pages() -> io::Result<BTreeSet<String>> {
+    let pages = files_under(&root().join("docs/errors"))?;
+    Ok(pages.iter().filter_map(|page| Some(page.file_stem()?.to_str()?.to_owned())).collect())
 }
 
 #[test]
-fn every_code_in_the_sources_has_a_page_and_every_page_has_a_code() {
-    let (codes, pages) = (codes_in_sources(), pages());
+fn every_code_in_the_sources_has_a_page_and_every_page_has_a_code() -> io::Result<()> {
+    let (codes, pages) = (codes_in_sources()?, pages()?);
     assert!(codes.len() > 100, "only {} codes were found", codes.len());
     let without_page: Vec<_> = codes.difference(&pages).collect();
     let without_code: Vec<_> = pages.difference(&codes).collect();
     assert!(without_page.is_empty(), "codes without a page: {without_page:?}");
     assert!(without_code.is_empty(), "pages without a code: {without_code:?}");
+    Ok(())
 }
 
 #[test]
-fn every_page_begins_with_its_code_and_says_what_to_do() {
-    for code in pages() {
-        let text = fs::read_to_string(root().join(format!("docs/errors/{code}.md"))).unwrap();
+fn every_page_begins_with_its_code_and_says_what_to_do() -> io::Result<()> {
+    for code in pages()? {
+        let text = fs::read_to_string(root().join(format!("docs/errors/{code}.md")))?;
         let title = text.lines().next().and_then(|line| line.strip_prefix(&format!("# {code}: ")));
         assert!(title.is_some_and(|title| !title.trim().is_empty()), "{code} does not begin with its code and title");
         let advice = text.split_once("## What to do").map(|(_, rest)| rest.trim());
         assert!(advice.is_some_and(|advice| !advice.is_empty()), "{code} does not say what to do");
     }
+    Ok(())
 }
 
 #[test]

@@ -13,6 +13,7 @@ pub mod files;
 pub mod message;
 pub mod messages;
 pub mod output;
+mod ready_file;
 pub mod progress;
 pub mod reload;
 pub mod replay;
