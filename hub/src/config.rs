@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use adapters::tls::ClientFiles;
 use indexmap::IndexMap;
 
 use self::layer::{Layer, Root};
@@ -36,6 +37,8 @@ pub struct Settings {
     pub log: LogFormat,
     /// The HTTP interface.
     pub http: HttpSettings,
+    /// Whom a command trusts that asks a hub by HTTPS, and who it is; without it, the system's authorities.
+    pub client: Option<ClientFiles>,
     /// What carries each channel.
     pub channels: IndexMap<Channel, Broker>,
     /// How much the process may hold.
@@ -93,6 +96,7 @@ impl Default for Settings {
                 tls: None,
                 insecure: None,
             },
+            client: None,
             channels: Channel::ALL.into_iter().map(|channel| (channel, Broker::Embedded)).collect(),
             limits: Limits::default(),
         }
@@ -146,6 +150,7 @@ impl Settings {
                 tls: layer.http.tls,
                 insecure: layer.http.insecure,
             },
+            client: layer.client,
             channels,
             limits: Limits {
                 memory_for_bodies: layer.limits.memory_for_bodies.unwrap_or(limits.memory_for_bodies),

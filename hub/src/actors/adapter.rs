@@ -30,7 +30,7 @@ const BIND_DEADLINE: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// Certificates.
-    #[error("HUB0801 {name}: {source}")]
+    #[error("HUB0901 {name}: {source}")]
     Tls {
         /// The source or destination.
         name: String,
@@ -38,7 +38,7 @@ pub enum BuildError {
         source: tls::Error,
     },
     /// An HTTP destination.
-    #[error("HUB0802 {name}: {source}")]
+    #[error("HUB0902 {name}: {source}")]
     Http {
         /// The destination.
         name: String,
@@ -46,7 +46,7 @@ pub enum BuildError {
         source: http::Error,
     },
     /// A secret that is named and not there.
-    #[error("HUB0803 {name}: the secret {secret} cannot be read")]
+    #[error("HUB0903 {name}: the secret {secret} cannot be read")]
     Secret {
         /// The destination.
         name: String,
@@ -54,7 +54,7 @@ pub enum BuildError {
         secret: String,
     },
     /// A folder that cannot be made.
-    #[error("HUB0804 {name}: the folder cannot be used: {source}")]
+    #[error("HUB0904 {name}: the folder cannot be used: {source}")]
     Folder {
         /// The destination.
         name: String,
@@ -62,7 +62,7 @@ pub enum BuildError {
         source: std::io::Error,
     },
     /// An address that cannot be listened on.
-    #[error("HUB0805 {name}: cannot listen on {address}: {reason}")]
+    #[error("HUB0905 {name}: cannot listen on {address}: {reason}")]
     Listen {
         /// The source.
         name: String,

@@ -4,10 +4,25 @@
 //! an exit code. Promised: every command has an example in its help, and shows nothing of a message's body
 //! unless it is asked to `--reveal` (H10). Refused: arguments that do not fit, with exit code 2.
 
+pub mod check;
+pub mod client;
+pub mod dead_letters;
 mod exit;
+pub mod explain;
+pub mod files;
+pub mod message;
+pub mod messages;
 pub mod output;
+mod ready_file;
+pub mod progress;
+pub mod reload;
+pub mod replay;
 pub mod run;
 mod sample;
+pub mod send;
+pub mod tap;
+pub mod test;
+pub mod version;
 
 use std::path::PathBuf;
 
@@ -16,9 +31,22 @@ use clap::{Args, Parser, Subcommand};
 pub use exit::Exit;
 pub use run::RunArgs;
 
+use self::output::{Failure, Outcome, Output, complain};
+
+const AFTER_HELP: &str = "\
+Examples:
+  hub run                          start the hub on its defaults
+  hub check && hub test            is the configuration right?
+  hub send order.hl7               send a message to the hub that runs here
+  hub messages --since 1h          what became of the last hour's messages
+
+Commands end with 0: all is well; 1: done, and the answer is no; 2: the command line is wrong; \
+70: a part of the hub failed for good; 73: another hub has the data folder; 74: reading, writing or connecting \
+failed, or no hub answers; 78: the configuration has errors.";
+
 /// The integration hub of the National Digital Prescription
 #[derive(Parser, Clone, Debug)]
-#[command(name = "hub", version, propagate_version = true, max_term_width = 110)]
+#[command(name = "hub", version, max_term_width = 110, after_help = AFTER_HELP)]
 pub struct Cli {
     /// What every command understands.
     #[command(flatten)]
@@ -52,16 +80,57 @@ pub struct Global {
     pub json: bool,
 }
 
-/// What can be done.
+/// What can be done. Each has its file here.
 #[derive(Subcommand, Clone, Debug)]
 pub enum Command {
-    /// Start the hub.
     Run(RunArgs),
+    Check(check::CheckArgs),
+    Test(test::TestArgs),
+    Explain(explain::ExplainArgs),
+    Send(send::SendArgs),
+    Messages(messages::MessagesArgs),
+    Message(message::MessageArgs),
+    DeadLetters(dead_letters::DeadLettersArgs),
+    Tap(tap::TapArgs),
+    Replay(replay::ReplayArgs),
+    Reload(reload::ReloadArgs),
+    Version(version::VersionArgs),
 }
 
 /// Does what the command line says.
 pub fn run_command(cli: Cli) -> Exit {
-    match cli.command {
-        Command::Run(args) => run::run_blocking(&cli.global, &args),
+    if let Command::Run(args) = &cli.command {
+        return run::run_blocking(&cli.global, args);
+    }
+    let mut output = Output::standard(cli.global.json);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(Exit::Io, format!("no runtime: {error}")));
+    let outcome = runtime.and_then(|runtime| runtime.block_on(execute(&cli.global, &cli.command, &mut output)));
+    outcome.unwrap_or_else(|failure| {
+        if !failure.message.is_empty() {
+            complain(&failure.message);
+        }
+        failure.exit
+    })
+}
+
+/// Every command but `run`.
+pub async fn execute(global: &Global, command: &Command, output: &mut Output<'_>) -> Outcome {
+    match command {
+        Command::Run(_) => Err(Failure::new(Exit::Usage, "`hub run` does not print, it runs")),
+        Command::Check(args) => check::run(global, args, output),
+        Command::Test(args) => test::run(global, args, output),
+        Command::Explain(args) => explain::run(global, args, output),
+        Command::Version(_) => version::run(output),
+        Command::Send(args) => send::run(global, args, output).await,
+        Command::Messages(args) => messages::run(global, args, output).await,
+        Command::Message(args) => message::run(global, args, output).await,
+        Command::DeadLetters(args) => dead_letters::run(global, args, output).await,
+        Command::Tap(args) => tap::run(global, args, output).await,
+        Command::Replay(args) => replay::run(global, args, output).await,
+        Command::Reload(_) => reload::run(global, output).await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,6 @@
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::output::complain;
+use super::ready_file::ReadyFile;
 use super::{Exit, Global};
 use crate::actors::supervisor::keep_panics_quiet;
 use crate::admin;
@@ -20,12 +20,10 @@ use crate::store::StoreError;
 use crate::store::sqlite::OpenError;
 use crate::telemetry::{LogFormat, start_log};
 
-/// How often it is looked whether the journal is sound.
+/// How often it is looked whether the journal is sound, and where the sources listen.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How long the HTTP interface may take to end.
 const HTTP_DEADLINE: Duration = Duration::from_secs(2);
-/// The file that says where a running hub is reached.
-const READY_FILE: &str = "hub.ready.json";
 
 /// Start the hub, and run until Ctrl-C or SIGTERM; then what is in hand is finished, and nothing is lost
 #[derive(Args, Clone, Debug, Default)]
@@ -106,17 +104,20 @@ async fn run(settings: Settings, sample: Option<Sample>) -> Exit {
     let http = server.address();
     let serving = tokio::spawn(server.run(assembly.closing()));
     tokio::spawn(assembly::watch_files(Arc::clone(&assembly), assembly.closing()));
-    if let Err(error) = tell_ready(&settings.data, &assembly, http) {
-        tracing::error!(%error, "cannot say where the hub is reached");
-        assembly.stop().await;
-        return Exit::Io;
-    }
+    let mut ready = match ReadyFile::write(&settings.data, http, assembly.addresses()) {
+        Ok(ready) => ready,
+        Err(error) => {
+            tracing::error!(%error, "cannot say where the hub is reached");
+            assembly.stop().await;
+            return Exit::Io;
+        }
+    };
     tracing::info!(%http, "ready");
     let exit = tokio::select! {
-        exit = wait_for_end(&assembly, &mut escalations) => exit,
+        exit = wait_for_end(&assembly, &mut escalations, &mut ready) => exit,
         exit = play_sample(&assembly, http, sample) => exit,
     };
-    let _ = std::fs::remove_file(settings.data.join(READY_FILE));
+    ready.remove();
     assembly.stop().await;
     match tokio::time::timeout(HTTP_DEADLINE, serving).await {
         Ok(Ok(Ok(()))) => {}
@@ -145,6 +146,7 @@ async fn play_sample(assembly: &Assembly, http: SocketAddr, asked: Option<Sample
 async fn wait_for_end(
     assembly: &Assembly,
     escalations: &mut tokio::sync::mpsc::Receiver<crate::actors::Escalation>,
+    ready: &mut ReadyFile,
 ) -> Exit {
     let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
@@ -166,6 +168,7 @@ async fn wait_for_end(
                     tracing::error!(%error, "the journal cannot be trusted any more");
                     return Exit::Io;
                 }
+                ready.follow(assembly.addresses());
             }
         }
     }
@@ -191,16 +194,6 @@ fn refuse(error: StartError) -> Exit {
             Exit::Io
         }
     }
-}
-
-/// Writes where the hub is reached: whole, or not at all.
-fn tell_ready(data: &Path, assembly: &Assembly, http: SocketAddr) -> std::io::Result<()> {
-    let mllp: serde_json::Map<_, _> =
-        assembly.addresses().into_iter().map(|(name, address)| (name, address.to_string().into())).collect();
-    let ready = serde_json::json!({ "pid": std::process::id(), "mllp": mllp, "http": http.to_string() });
-    let new = data.join("hub.ready.json.new");
-    std::fs::write(&new, ready.to_string())?;
-    std::fs::rename(new, data.join(READY_FILE))
 }
 
 /// `HUB_CRASH_AT=name:nth` ends the process at the nth time a named point is reached.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use adapters::tls::{ClientFiles, IdentityFiles};
 use indexmap::IndexMap;
 
 use super::{Broker, Listen, parse_listen};
@@ -35,6 +36,7 @@ pub(super) struct Layer {
     pub routes: Option<PathBuf>,
     pub log: Option<LogFormat>,
     pub http: HttpLayer,
+    pub client: Option<ClientFiles>,
     pub channels: IndexMap<Channel, Broker>,
     pub limits: LimitsLayer,
 }
@@ -72,6 +74,7 @@ impl Layer {
                 tls: self.http.tls.or(base.http.tls),
                 insecure: self.http.insecure.or(base.http.insecure),
             },
+            client: self.client.or(base.client),
             channels,
             limits: LimitsLayer {
                 memory_for_bodies: self.limits.memory_for_bodies.or(base.limits.memory_for_bodies),
@@ -106,11 +109,12 @@ fn read_layer(mut section: Section<'_>, folder: &Path) -> Layer {
     let routes = section.text("routes").map(|path| folder.join(path.value));
     let log = section.word("log", &["text", "json"]);
     let http = section.section("http", "`http`").map(|http| read_http(http, folder)).unwrap_or_default();
+    let client = section.section("client", "`client`").map(|client| read_client(client, folder));
     let channels = section.section("channels", "channels").map(read_channels).unwrap_or_default();
     let limits = section.section("limits", "`limits`").map(read_limits).unwrap_or_default();
     section.finish();
     let log = log.map(|word| if word.value == "json" { LogFormat::Json } else { LogFormat::Text });
-    Layer { data, routes, log, http, channels, limits }
+    Layer { data, routes, log, http, client, channels, limits }
 }
 
 fn read_http(mut section: Section<'_>, folder: &Path) -> HttpLayer {
@@ -138,6 +142,18 @@ fn read_tls(mut section: Section<'_>, folder: &Path) -> Option<ServerTls> {
     let client_ca = section.text("client_ca").map(|path| folder.join(path.value));
     section.finish();
     Some(ServerTls { certificate: certificate?, key: key?, client_ca })
+}
+
+fn read_client(mut section: Section<'_>, folder: &Path) -> ClientFiles {
+    let ca = section.text("ca").map(|path| folder.join(path.value));
+    if section.has("certificate") != section.has("key") {
+        section.missing(if section.has("key") { "certificate" } else { "key" });
+    }
+    let certificate = section.text("certificate").map(|path| folder.join(path.value));
+    let key = section.text("key").map(|path| folder.join(path.value));
+    section.finish();
+    let identity = certificate.zip(key).map(|(certificate, key)| IdentityFiles { certificate, key });
+    ClientFiles { ca, identity }
 }
 
 fn read_channels(section: Section<'_>) -> IndexMap<Channel, Broker> {

@@ -74,14 +74,14 @@ fn all_that_is_wrong_is_said_at_once_with_its_place() {
     let (_folder, global) = file(
         "dta = 'x'\nlog = 'xml'\n[http]\nlisten = 'localhost'\n[channels]\nperscription = { broker = 'embedded' }\n\
          claims = { broker = 'kafak' }\n[limits]\nmemory_for_bodies = '1 KiB'\ntaps = 0\ndrain = '1h'\n\
-         [profile.y]\nlisten = 1\n",
+         [client]\nkey = 'k'\n[profile.y]\nlisten = 1\n",
     );
     let findings = Settings::load_for_run(&global, &RunArgs::default()).unwrap_err();
     let lines: Vec<usize> = findings.iter().map(|finding| finding.line).collect();
-    for line in [1, 2, 4, 6, 7, 9, 10, 11, 13] {
+    for line in [1, 2, 4, 6, 7, 9, 10, 11, 12, 15] {
         assert!(lines.contains(&line), "line {line} has no finding: {findings}");
     }
-    assert_eq!(lines.len(), 9, "{findings}");
+    assert_eq!(lines.len(), 10, "{findings}");
     let help = |line| findings.iter().find(|finding| finding.line == line).and_then(|finding| finding.help.clone());
     assert_eq!(help(1).as_deref(), Some("did you mean `data`?"));
     assert_eq!(help(6).as_deref(), Some("did you mean `prescription`?"));
