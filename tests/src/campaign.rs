@@ -248,11 +248,8 @@ impl Campaign {
 
     /// No more load and no fault: everything must come to its end, the hub must stop, and the oracle must agree.
     fn finish(&self, hub: Hub) -> Fallible<()> {
-        // By the rows, not by what the hub says of them.
         let journal = Journal::open(&self.launch.data)?;
-        wait::until("every message is at an end", DRAINED_WITHIN, || {
-            Ok((journal.in_hand()? == InHand::default()).then_some(()))
-        })?;
+        journal.wait_until_drained(DRAINED_WITHIN)?;
         hub.stop()?;
         self.shared.ledger.sync()?;
         Oracle::judge(&self.shared.ledger, &journal, &self.archive)?.into_result()
