@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::Fallible;
 use crate::folder::Folder;
-use crate::hub::{Hub, Launch, Started};
+use crate::hub::{Hub, Launch, Started, binary};
 use crate::journal::{InHand, Journal};
 use crate::ledger::{Ledger, Totals};
 use crate::oracle::{ARCHIVE, CHANNEL, Oracle, SOURCE};
@@ -81,6 +81,8 @@ impl Drop for StopWhenDropped<'_> {
 impl Campaign {
     /// Prepares a folder with routes that send every message to the prescription actor and to an archive of files.
     pub fn new(name: &str, random: Random) -> Fallible<Campaign> {
+        // Built before anybody waits for an answer.
+        binary()?;
         let folder = Folder::new(name)?;
         let archive = folder.folder(ARCHIVE)?;
         let routes = folder.write("routes.toml", routes(&archive))?;
@@ -246,10 +248,10 @@ impl Campaign {
 
     /// No more load and no fault: everything must come to its end, the hub must stop, and the oracle must agree.
     fn finish(&self, hub: Hub) -> Fallible<()> {
-        hub.api().drained(DRAINED_WITHIN)?;
+        let journal = Journal::open(&self.launch.data)?;
+        journal.wait_until_drained(DRAINED_WITHIN)?;
         hub.stop()?;
         self.shared.ledger.sync()?;
-        let journal = Journal::open(&self.launch.data)?;
         Oracle::judge(&self.shared.ledger, &journal, &self.archive)?.into_result()
     }
 }

@@ -1,10 +1,11 @@
 //! The hub's journal as it lies on the disk, read with plain SQL. All that tests know of its tables is in this file.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Row};
 
-use crate::Fallible;
+use crate::{Fallible, wait};
 
 /// The journal's file in the data folder.
 const FILE: &str = "journal.db";
@@ -164,6 +165,11 @@ impl Journal {
             )?,
             undelivered: count(&format!("SELECT count(*) FROM delivery WHERE state < {FIRST_END}"))?,
         })
+    }
+
+    /// Waits until a running hub has brought everything to its end: by the rows, not by what the hub says of them.
+    pub fn wait_until_drained(&self, within: Duration) -> Fallible<()> {
+        wait::until("every message is at an end", within, || Ok((self.in_hand()? == InHand::default()).then_some(())))
     }
 
     /// Whether SQLite finds the file whole.

@@ -164,10 +164,11 @@ impl Oracle {
         matches!(id.kind(), Kind::Cancel(order) if !self.accepted.contains_key(&order))
     }
 
-    /// To one destination, what is in one lane went in the order in which it was taken.
+    /// To one destination, what is in one lane went in the order in which it was taken. A command that waits for
+    /// another one stands aside meanwhile; here only those do that end otherwise than delivered.
     fn judge_order(&mut self, deliveries: &[Delivery]) {
         let mut last_of: HashMap<(&str, &[u8]), &Delivery> = HashMap::new();
-        for delivery in deliveries.iter().filter(|delivery| delivery.end != End::Open) {
+        for delivery in deliveries.iter().filter(|delivery| delivery.end == End::Delivered) {
             let Some(lane) = delivery.lane.as_deref() else { continue };
             let last = last_of.insert((delivery.destination.as_str(), lane), delivery);
             if let Some(last) = last.filter(|last| last.message > delivery.message && last.ended_at < delivery.ended_at)

@@ -83,9 +83,9 @@ fn judge(folder: &Folder, left: &Path, ledger: &Ledger) -> Fallible<Cut> {
     let disk = Mount::new(left, folder.path().join("disk"))?;
     let launch = launch_on(&disk.0, folder)?;
     let hub = launch.start()?;
-    hub.api().drained(DRAINED_WITHIN)?;
-    hub.stop()?;
     let journal = Journal::open(&launch.data)?;
+    journal.wait_until_drained(DRAINED_WITHIN)?;
+    hub.stop()?;
     let findings = Oracle::judge(ledger, &journal, &disk.0.join(ARCHIVE))?;
     Ok(Cut { answered, findings })
 }

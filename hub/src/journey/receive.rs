@@ -26,7 +26,7 @@ use super::consume::shard_of;
 use super::{Accepted, Answered, Hub, Journaled, Live};
 use crate::admin::TapEvent;
 use crate::routes::{Charset, MllpSource, SourceAdapter, SourceSpec};
-use crate::store::{Cause, Flags, MessageId, NewMessage, Outcome, Row, StoreError, UnitOfWork};
+use crate::store::{Cause, Flags, HandOver, MessageId, NewMessage, Outcome, Row, StoreError, UnitOfWork};
 use crate::telemetry::{Metrics, Of};
 
 /// How long a message waits for room in memory before its sender is told to come again.
@@ -146,48 +146,47 @@ impl Receiver {
         let new = self.new_message(candidate, None, answer);
         let room = self.room_for(&new).await.ok_or_else(Objection::overloaded)?;
         let unit = UnitOfWork::of(vec![Row::Message(Box::new(new.clone()))]);
-        let outcome = self.hub().store.commit(vec![unit]).await.pop();
-        match outcome {
-            Some(Outcome::Committed(ids)) => {
+        let (asker, answered) = candidate.plan.application_is_wanted().then(oneshot::channel).unzip();
+        let now = new.answer.clone();
+        match self.hub().store.commit_in_order(unit, self.hand_over(new, room, asker)).await {
+            Outcome::Committed(ids) => {
                 let id = ids.first().copied().ok_or_else(|| Objection::store(&StoreError::Closed))?;
                 self.count("accepted");
-                self.tell(&new, id, "accepted", None);
-                Ok(self.hand_over(candidate, new, id, room))
+                Ok(Reply { now, later: answered.map(|answered| self.answer_later(candidate, id, answered)) })
             }
-            Some(Outcome::Repeat { of, answer: stored }) => {
+            Outcome::Repeat { of, answer: stored } => {
                 self.count("repeated");
                 tracing::info!(source = %self.source, id = %of, "a repeat gets the stored answer");
                 Ok(self.repeat(candidate, of, stored))
             }
-            Some(Outcome::Failed(error)) => Err(Objection::store(&error)),
-            Some(Outcome::AlreadyApplied | Outcome::Conflict) | None => Err(Objection::store(&StoreError::Closed)),
+            Outcome::Failed(error) => Err(Objection::store(&error)),
+            Outcome::AlreadyApplied | Outcome::Conflict => Err(Objection::store(&StoreError::Closed)),
         }
     }
 
-    /// Gives an accepted message to its shard. From here on the journal answers for it.
-    fn hand_over(&self, candidate: &Candidate<'_>, new: NewMessage, id: MessageId, room: Room) -> Reply {
-        let answer = new.answer;
-        let (asker, later) = if candidate.plan.application_is_wanted() {
-            let (asker, answered) = oneshot::channel();
-            (Some(asker), Some(self.answer_later(candidate, id, answered)))
-        } else {
-            (None, None)
-        };
-        self.hub().metrics.in_flight.inc();
-        let message = Journaled {
-            id,
-            received_at: new.received_at,
-            source: new.source,
-            control_id: new.control_id,
-            lane: new.lane,
-            format: new.format,
-            body: new.body,
-            next_run: 1,
-            only: None,
-        };
-        let Room { shard, memory } = room;
-        shard.send(Accepted { message: Arc::new(message), charges: 0, suspect: false, asker, room: Some(memory) });
-        Reply { now: answer, later }
+    /// Gives a message to its shard when it is committed, in the order of the commits: connections share lanes.
+    /// From then on the journal answers for it.
+    fn hand_over(&self, new: NewMessage, room: Room, asker: Option<oneshot::Sender<Answered>>) -> HandOver {
+        let hub = Arc::clone(self.hub());
+        Box::new(move |outcome| {
+            let Outcome::Committed(ids) = outcome else { return };
+            let Some(id) = ids.first().copied() else { return };
+            hub.tell(|| received(&new, id, "accepted", None));
+            hub.metrics.in_flight.inc();
+            let message = Journaled {
+                id,
+                received_at: new.received_at,
+                source: new.source,
+                control_id: new.control_id,
+                lane: new.lane,
+                format: new.format,
+                body: new.body,
+                next_run: 1,
+                only: None,
+            };
+            let Room { shard, memory } = room;
+            shard.send(Accepted { message: Arc::new(message), charges: 0, suspect: false, asker, room: Some(memory) });
+        })
     }
 
     /// The application answer, when the message was routed (HL7 v2.5.1 section 2.9.3).
@@ -300,19 +299,6 @@ impl Receiver {
         reply
     }
 
-    fn tell(&self, new: &NewMessage, id: MessageId, outcome: &'static str, code: Option<&'static str>) {
-        self.hub().tell(|| TapEvent {
-            at: new.received_at,
-            message: id,
-            source: Arc::clone(&self.source),
-            kind: Arc::clone(&new.kind),
-            stage: "receive",
-            outcome,
-            at_name: None,
-            code: code.map(Arc::from),
-        });
-    }
-
     async fn keep_refused(&self, new: NewMessage, objection: &Objection) {
         self.count("refused");
         tracing::info!(source = %self.source, peer = %new.peer, code = objection.code, "refused");
@@ -320,7 +306,7 @@ impl Receiver {
         match self.hub().store.commit(vec![unit]).await.pop() {
             Some(Outcome::Committed(ids)) => {
                 for id in ids {
-                    self.tell(&new, id, "refused", Some(objection.code));
+                    self.hub().tell(|| received(&new, id, "refused", Some(objection.code)));
                 }
             }
             Some(Outcome::Failed(error)) => {
@@ -370,6 +356,20 @@ impl Intake for Receiver {
             return self.acknowledger.unreadable(&[], &objection);
         }
         self.refuse_bytes(&breach.arrival, &objection).await
+    }
+}
+
+/// What somebody who looks on is told of a message.
+fn received(new: &NewMessage, id: MessageId, outcome: &'static str, code: Option<&'static str>) -> TapEvent {
+    TapEvent {
+        at: new.received_at,
+        message: id,
+        source: Arc::clone(&new.source),
+        kind: Arc::clone(&new.kind),
+        stage: "receive",
+        outcome,
+        at_name: None,
+        code: code.map(Arc::from),
     }
 }
 

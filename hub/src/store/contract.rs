@@ -98,6 +98,7 @@ macro_rules! with_all_checks {
             units: a_wrong_reference_fails_its_unit,
             units: a_number_is_given_once_in_its_message,
             units: many_tasks_each_see_their_own_outcome,
+            units: hand_overs_come_in_the_order_of_the_commits,
             units: an_empty_unit_is_committed,
             conditions: an_inbox_key_is_taken_once,
             conditions: an_aggregate_changes_only_from_the_expected_version,

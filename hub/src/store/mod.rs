@@ -119,11 +119,19 @@ impl StoreError {
     }
 }
 
+/// What is done with the outcome of a unit before its caller is answered. It must not wait.
+pub type HandOver = Box<dyn FnOnce(&Outcome) + Send>;
+
 /// The store. Every implementation passes the same contract suite.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Commits `units`, in order. Returns when all that is reported as committed is on disk.
     async fn commit(&self, units: Vec<UnitOfWork>) -> Vec<Outcome>;
+
+    /// Commits one unit, and calls `hand_over` with what came of it. Hand-overs of all callers are called in the
+    /// order of the commits, which is the order of the ids: callers are woken in any order, and what follows a
+    /// commit in its lane must not be (H5).
+    async fn commit_in_order(&self, unit: UnitOfWork, hand_over: HandOver) -> Outcome;
 
     /// Accepted messages that no run has taken yet, in order, with their charges: what recovery re-feeds.
     async fn unrouted(&self, limit: usize) -> Result<Vec<(StoredMessage, u32)>, StoreError>;

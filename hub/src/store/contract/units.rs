@@ -1,6 +1,6 @@
 //! Units of work: in order, all or nothing, each with its own outcome.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::Ground;
 use super::samples::{
@@ -13,6 +13,8 @@ use crate::store::{Charge, MessageId, MessageRef, NewAttempt, Outcome, Row, Stor
 const MANY: usize = 1_500;
 /// Tasks that commit at once.
 const TASKS: usize = 64;
+/// Commits of each of them.
+const COMMITS_OF_A_TASK: usize = 8;
 
 pub(super) async fn units_commit_in_order(ground: &dyn Ground) {
     let store = ground.open().await;
@@ -31,6 +33,38 @@ pub(super) async fn units_commit_in_order(ground: &dyn Ground) {
     let journal: Vec<_> = all(&*store).await;
     let expected: Vec<_> = names.iter().map(String::as_str).chain(["first", "second"]).collect();
     assert_eq!(journal, ids(&expected));
+}
+
+pub(super) async fn hand_overs_come_in_the_order_of_the_commits(ground: &dyn Ground) {
+    let store = ground.open().await;
+    let handed_over: Arc<Mutex<Vec<MessageId>>> = Arc::default();
+    let tasks: Vec<_> = (0..TASKS)
+        .map(|task| {
+            let (store, handed_over) = (Arc::clone(&store), Arc::clone(&handed_over));
+            tokio::spawn(async move {
+                for place in 0..COMMITS_OF_A_TASK {
+                    let unit = UnitOfWork::of(vec![Row::Message(Box::new(message(&format!("T{task}C{place}"))))]);
+                    let into = Arc::clone(&handed_over);
+                    let take = move |outcome: &Outcome| {
+                        let Outcome::Committed(given) = outcome else { panic!("not committed: {outcome:?}") };
+                        into.lock().unwrap().extend(given);
+                    };
+                    let outcome = store.commit_in_order(unit, Box::new(take)).await;
+                    let Outcome::Committed(given) = outcome else { panic!("not committed: {outcome:?}") };
+                    assert!(
+                        handed_over.lock().unwrap().contains(&given[0]),
+                        "handed over before the caller is answered"
+                    );
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("the commits of a task");
+    }
+    let order = handed_over.lock().unwrap().clone();
+    assert_eq!(order.len(), TASKS * COMMITS_OF_A_TASK);
+    assert!(order.is_sorted(), "in another order than that of the commits");
 }
 
 pub(super) async fn a_unit_is_all_or_nothing(ground: &dyn Ground) {

@@ -36,6 +36,8 @@ ways_to_be_wrong! {
     CallsFailureSuccess: a_number_is_given_once_in_its_message, a_bad_unit_fails_alone;
     /// Gives each unit the outcome of another.
     SwapsOutcomes: many_tasks_each_see_their_own_outcome;
+    /// Hands over what is committed when its caller is woken.
+    HandsOverWhenWoken: hand_overs_come_in_the_order_of_the_commits;
     /// Gives no outcome for an empty unit.
     SkipsEmptyUnits: an_empty_unit_is_committed;
     /// Does not look into the inbox.

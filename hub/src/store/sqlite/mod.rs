@@ -26,10 +26,10 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use tokio::sync::{mpsc, oneshot, watch};
 
 use self::read::Reader;
-use self::writer::{Job, QUEUE_MAX, Writer, classify};
+use self::writer::{Job, QUEUE_MAX, Waiting, Writer, classify};
 use super::{
-    AggregateKey, Charge, DeadLetter, DeliveryId, Journey, MessageFilter, MessageId, OpenDelivery, Outcome, Page,
-    Store, StoreError, StoredAggregate, StoredMessage, StoredOutput, UnitOfWork,
+    AggregateKey, Charge, DeadLetter, DeliveryId, HandOver, Journey, MessageFilter, MessageId, OpenDelivery, Outcome,
+    Page, Store, StoreError, StoredAggregate, StoredMessage, StoredOutput, UnitOfWork,
 };
 
 /// Connections for reading.
@@ -106,6 +106,17 @@ impl SqliteStore {
 
     fn jobs(&self) -> Result<mpsc::Sender<Job>, StoreError> {
         self.jobs.lock().ok().and_then(|jobs| jobs.clone()).ok_or(StoreError::Closed)
+    }
+
+    async fn ask_writer(&self, units: Vec<UnitOfWork>, hand_over: Option<HandOver>) -> Vec<Outcome> {
+        let count = units.len();
+        let lost = || vec![Outcome::Failed(StoreError::Closed); count];
+        let Ok(jobs) = self.jobs() else { return lost() };
+        let (reply, outcomes) = oneshot::channel();
+        if jobs.send(Job::Commit(units, Waiting { hand_over, reply })).await.is_err() {
+            return lost();
+        }
+        outcomes.await.unwrap_or_else(|_| lost())
     }
 
     async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Job) -> Result<T, StoreError> {
@@ -199,14 +210,12 @@ fn synchronous() -> &'static str {
 #[async_trait]
 impl Store for SqliteStore {
     async fn commit(&self, units: Vec<UnitOfWork>) -> Vec<Outcome> {
-        let count = units.len();
-        let lost = || vec![Outcome::Failed(StoreError::Closed); count];
-        let Ok(jobs) = self.jobs() else { return lost() };
-        let (reply, outcomes) = oneshot::channel();
-        if jobs.send(Job::Commit(units, reply)).await.is_err() {
-            return lost();
-        }
-        outcomes.await.unwrap_or_else(|_| lost())
+        self.ask_writer(units, None).await
+    }
+
+    async fn commit_in_order(&self, unit: UnitOfWork, hand_over: HandOver) -> Outcome {
+        let outcome = self.ask_writer(vec![unit], Some(hand_over)).await.pop();
+        outcome.unwrap_or(Outcome::Failed(StoreError::Closed))
     }
 
     async fn unrouted(&self, limit: usize) -> Result<Vec<(StoredMessage, u32)>, StoreError> {

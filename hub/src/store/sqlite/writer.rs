@@ -14,7 +14,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::write::{Effect, write_row};
-use crate::store::{MessageId, Outcome, Row, StoreError, UnitOfWork};
+use crate::store::{HandOver, MessageId, Outcome, Row, StoreError, UnitOfWork};
 
 /// Units in one transaction at most: bounds the time that the first of them waits.
 const GROUP_UNITS_MAX: usize = 512;
@@ -26,11 +26,28 @@ const STATEMENTS_KEPT: usize = 64;
 /// What the writer is asked to do.
 pub(super) enum Job {
     /// Commit these units.
-    Commit(Vec<UnitOfWork>, oneshot::Sender<Vec<Outcome>>),
+    Commit(Vec<UnitOfWork>, Waiting),
     /// Take the next values of a counter.
     TakeNumbers(String, u32, oneshot::Sender<Result<u32, StoreError>>),
     /// Find or write a configuration.
     Configuration { hash: String, files: String, reply: oneshot::Sender<Result<i64, StoreError>> },
+}
+
+/// Who waits for a commit.
+pub(super) struct Waiting {
+    /// Called first, in the order of the commits.
+    pub(super) hand_over: Option<HandOver>,
+    /// Answered next.
+    pub(super) reply: oneshot::Sender<Vec<Outcome>>,
+}
+
+impl Waiting {
+    fn tell(self, outcomes: Vec<Outcome>) {
+        if let (Some(hand_over), Some(outcome)) = (self.hand_over, outcomes.first()) {
+            hand_over(outcome);
+        }
+        let _ = self.reply.send(outcomes);
+    }
 }
 
 /// The writer's own state, on its thread.
@@ -82,11 +99,11 @@ impl Writer {
     }
 
     /// Puts units into the group and does the rare jobs at once; returns how many units came.
-    fn sort(&mut self, job: Job, group: &mut Vec<(Vec<UnitOfWork>, oneshot::Sender<Vec<Outcome>>)>) -> usize {
+    fn sort(&mut self, job: Job, group: &mut Vec<(Vec<UnitOfWork>, Waiting)>) -> usize {
         match job {
-            Job::Commit(units, reply) => {
+            Job::Commit(units, waiting) => {
                 let count = units.len();
-                group.push((units, reply));
+                group.push((units, waiting));
                 count
             }
             Job::TakeNumbers(counter, count, reply) => {
@@ -109,8 +126,8 @@ impl Writer {
         work(self).map_err(|error| self.note(&error))
     }
 
-    fn commit_group(&mut self, group: Vec<(Vec<UnitOfWork>, oneshot::Sender<Vec<Outcome>>)>) {
-        let (work, replies): (Vec<_>, Vec<_>) = group.into_iter().unzip();
+    fn commit_group(&mut self, group: Vec<(Vec<UnitOfWork>, Waiting)>) {
+        let (work, callers): (Vec<_>, Vec<_>) = group.into_iter().unzip();
         let outcomes = match self.guarded(|writer| writer.transact(&work, false)) {
             Err(StoreError::Statement(_)) => self.guarded(|writer| writer.transact(&work, true)),
             other => other,
@@ -118,13 +135,13 @@ impl Writer {
         fail::fail_point!("journal.after_commit");
         match outcomes {
             Ok(outcomes) => {
-                for (reply, outcome) in replies.into_iter().zip(outcomes) {
-                    let _ = reply.send(outcome);
+                for (waiting, outcome) in callers.into_iter().zip(outcomes) {
+                    waiting.tell(outcome);
                 }
             }
             Err(error) => {
-                for (reply, units) in replies.into_iter().zip(&work) {
-                    let _ = reply.send(vec![Outcome::Failed(error.clone()); units.len()]);
+                for (waiting, units) in callers.into_iter().zip(&work) {
+                    waiting.tell(vec![Outcome::Failed(error.clone()); units.len()]);
                 }
             }
         }

@@ -10,8 +10,9 @@ use bytes::Bytes;
 
 use super::Wrong;
 use crate::store::{
-    AggregateKey, Charge, DeadLetter, DeliveryId, DeliveryState, Flags, Journey, MessageFilter, MessageId, NewMessage,
-    OpenDelivery, Outcome, Page, Row, Store, StoreError, StoredAggregate, StoredMessage, StoredOutput, UnitOfWork,
+    AggregateKey, Charge, DeadLetter, DeliveryId, DeliveryState, Flags, HandOver, Journey, MessageFilter, MessageId,
+    NewMessage, OpenDelivery, Outcome, Page, Row, Store, StoreError, StoredAggregate, StoredMessage, StoredOutput,
+    UnitOfWork,
 };
 
 /// Lives, so that each can be told from the one before.
@@ -243,6 +244,18 @@ impl Store for WrongStore {
             }
         }
         self.reported(outcomes, &answers)
+    }
+
+    async fn commit_in_order(&self, unit: UnitOfWork, hand_over: HandOver) -> Outcome {
+        if !self.is(Wrong::HandsOverWhenWoken) {
+            return self.inner.commit_in_order(unit, hand_over).await;
+        }
+        let outcome = self.commit(vec![unit]).await.remove(0);
+        if matches!(&outcome, Outcome::Committed(ids) if ids[0].0 % 2 == 0) {
+            tokio::task::yield_now().await;
+        }
+        hand_over(&outcome);
+        outcome
     }
 
     async fn unrouted(&self, limit: usize) -> Result<Vec<(StoredMessage, u32)>, StoreError> {
