@@ -137,10 +137,10 @@ fn refused(problem: &Value) -> Failure {
     }
     let findings: &[Value] = problem.get("findings").and_then(Value::as_array).map_or(&[], Vec::as_slice);
     for finding in findings {
-        let text = |key: &str| finding.get(key).and_then(Value::as_str).map(clean).unwrap_or_default();
+        let part = |key: &str| finding.get(key).and_then(Value::as_str).map(clean).unwrap_or_default();
         let number = |key: &str| finding.get(key).and_then(Value::as_u64).unwrap_or(0);
         let (line, column) = (number("line"), number("column"));
-        message.push_str(&format!("\n{}:{line}:{column} {} {}", text("file"), text("code"), text("message")));
+        message.push_str(&format!("\n{}:{line}:{column} {} {}", part("file"), part("code"), part("message")));
         if let Some(help) = finding.get("help").and_then(Value::as_str) {
             message.push_str(&format!(" ({})", clean(help)));
         }

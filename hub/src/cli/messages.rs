@@ -94,7 +94,7 @@ fn query_of(args: &MessagesArgs, now: Timestamp) -> Result<Vec<(&'static str, St
         ("cursor", &args.cursor),
     ];
     let mut query: Vec<(&'static str, String)> =
-        texts.into_iter().filter_map(|(name, value)| value.clone().map(|value| (name, value))).collect();
+        texts.into_iter().filter_map(|(name, value)| value.clone().map(|given| (name, given))).collect();
     for (name, value) in [("since", &args.since), ("until", &args.until)] {
         if let Some(value) = value {
             query.push((name, moment(value, now)?));

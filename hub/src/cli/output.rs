@@ -240,7 +240,7 @@ mod tests {
         output.table(&["STATE"], &rows).unwrap();
         drop(output);
         assert!(bytes.contains(&0x1b));
-        assert!(!printed(|output| output.table(&["STATE"], &rows).unwrap()).contains('\u{1b}'));
+        assert!(!printed(|plain| plain.table(&["STATE"], &rows).unwrap()).contains('\u{1b}'));
     }
 
     #[test]

@@ -96,9 +96,9 @@ pub async fn run(global: &Global, args: &SendArgs, output: &mut Output<'_>) -> O
     let count = |word: &str| sent.iter().filter(|one| one.result == word).count();
     let (accepted, refused, failed) = (count("accepted"), count("refused"), count("failed"));
     if output.json {
-        let messages: Vec<Value> = sent.iter().map(Sent::to_json).collect();
+        let answers: Vec<Value> = sent.iter().map(Sent::to_json).collect();
         output.value(&json!({
-            "to": to, "accepted": accepted, "refused": refused, "failed": failed, "messages": messages,
+            "to": to, "accepted": accepted, "refused": refused, "failed": failed, "messages": answers,
         }))?;
     } else {
         print(&sent, output)?;

@@ -26,6 +26,7 @@ const ALL_CRASH_POINTS: &[&str] = &[
     "apply.after_commit",
     "ack_broker.before",
     "deliver.after_answer",
+    "reload.after_swap",
 ];
 
 /// Print the version of this program

@@ -88,8 +88,8 @@ impl Report {
         if self.routes.is_empty() {
             output.line("No route takes messages of this kind of source.")?;
         } else {
-            let rows: Vec<Vec<String>> = self.routes.iter().map(RouteReport::row).collect();
-            output.table(&["ROUTE", "FROM", "RESULT", "WHEN", "MAPPING", "TO", "PLACE"], &rows)?;
+            let asked: Vec<Vec<String>> = self.routes.iter().map(RouteReport::row).collect();
+            output.table(&["ROUTE", "FROM", "RESULT", "WHEN", "MAPPING", "TO", "PLACE"], &asked)?;
         }
         self.mappings.iter().try_for_each(|mapping| mapping.print(output))
     }
@@ -240,10 +240,10 @@ impl MappingReport {
         if let Some(failure) = &self.failure {
             return output.line(&format!("  makes nothing: {}", clean(failure)));
         }
-        let table = |output: &mut Output<'_>, heads: &[&str], keys: &[&str], rows: &[Value]| {
-            let rows: Vec<Vec<String>> =
+        let table = |to: &mut Output<'_>, heads: &[&str], keys: &[&str], rows: &[Value]| {
+            let cells: Vec<Vec<String>> =
                 rows.iter().map(|row| keys.iter().map(|key| text_of(row, key)).collect()).collect();
-            if rows.is_empty() { Ok(()) } else { output.table(heads, &rows) }
+            if cells.is_empty() { Ok(()) } else { to.table(heads, &cells) }
         };
         table(output, &["OUTPUT", "TYPE", "COMMAND", "SIZE"], &["output", "type", "command", "size"], &self.outputs)?;
         output.line("")?;
@@ -312,7 +312,7 @@ impl Values<'_> {
                 let read: Vec<String> = written.sources.iter().flat_map(|origin| self.texts(origin)).collect();
                 object.insert("read".to_owned(), read.into());
                 let body = bodies.get(written.output).and_then(Option::as_ref);
-                object.insert("wrote".to_owned(), body.and_then(|body| element(body, &written.target)).cloned().into());
+                object.insert("wrote".to_owned(), body.and_then(|made| element(made, &written.target)).cloned().into());
             }
             rows.push(row);
         }

@@ -64,7 +64,7 @@ async fn a_message_is_shown_with_its_stages_and_its_bodies_only_if_asked_for() {
         2026-11-05 07:32:01.000+00:00  deliver  archive  failed         1.500 ms  a few words\n \
         2026-11-05 07:32:01.000+00:00  deliver  archive  dead-lettered            HUB0501 the far system is silent\n";
     assert!(ran.printed.contains(stages), "{}", ran.printed);
-    let delivery = format!(" {id}.1.1  MedicationRequest  create   20    archive  dead-lettered  1         HUB0501");
+    let delivery = format!(" {id}.1.1  MedicationRequest  create   21    archive  dead-lettered  1         HUB0501");
     assert!(ran.printed.contains(&delivery), "{}", ran.printed);
     let revealed = hub(&["message", &id, "--http", &http, "--reveal"]).await.ended(Exit::Success).printed;
     assert_eq!(revealed.matches(CANARY).count(), 3, "message, answer and output: {revealed}");
