@@ -27,7 +27,8 @@ CREATE TABLE message (
   code        TEXT,                    -- why it was refused; NULL was accepted
   reason      TEXT,
   body        BLOB    NOT NULL,
-  answer      BLOB
+  answer      BLOB,
+  checksum    INTEGER NOT NULL         -- CRC-32 of the row: what the disk did to it is found
 );
 
 CREATE INDEX message_cause ON message (cause) WHERE cause IS NOT NULL;
@@ -69,6 +70,7 @@ CREATE TABLE output (
   command    TEXT,
   type       TEXT    NOT NULL,
   body       BLOB,
+  checksum   INTEGER NOT NULL,
   FOREIGN KEY (message_id, run_no) REFERENCES run (message_id, run_no)
 );
 CREATE UNIQUE INDEX output_number ON output (message_id, run_no, output_no);
@@ -126,6 +128,7 @@ CREATE TABLE aggregate (
   changed_at INTEGER NOT NULL,
   changed_by INTEGER NOT NULL,         -- the message
   body       TEXT    NOT NULL,
+  checksum   INTEGER NOT NULL,
   UNIQUE (kind, authority, number)
 );
 

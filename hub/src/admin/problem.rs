@@ -127,7 +127,7 @@ impl From<StoreError> for Problem {
             StoreError::Broken(_) => ("HUB0203", "the journal cannot be written"),
             StoreError::Closed => ("HUB0204", "the journal is closed"),
             StoreError::Statement(_) => ("HUB0205", "the store refused a statement"),
-            StoreError::Corrupt(_) => ("HUB0207", "a row of the journal is corrupt"),
+            StoreError::Corrupt(_) | StoreError::CorruptMessage(_) => ("HUB0207", "a row of the journal is corrupt"),
         };
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, title)
     }

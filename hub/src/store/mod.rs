@@ -107,9 +107,12 @@ pub enum StoreError {
     /// A statement that cannot be right: a defect of the hub.
     #[error("HUB0205 the store refused a statement: {0}")]
     Statement(Arc<str>),
-    /// A row that does not read back.
-    #[error("HUB0207 a row of the journal is corrupt: {0}")]
+    /// A row, or the file, does not read back.
+    #[error("HUB0207 the journal is corrupt: {0}")]
     Corrupt(Arc<str>),
+    /// A message, an output of it or an aggregate that it changed is not what was written.
+    #[error("HUB0207 the journal is corrupt: message {0} does not read back as it was written")]
+    CorruptMessage(MessageId),
 }
 
 impl StoreError {

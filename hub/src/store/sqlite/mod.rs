@@ -4,6 +4,7 @@
 //! read-only connections beside it. The data folder belongs to one hub: a second one is refused with
 //! the pid of the first.
 
+mod checksum;
 mod people;
 mod read;
 #[cfg(test)]

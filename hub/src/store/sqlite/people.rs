@@ -9,12 +9,13 @@ use sqlx::query;
 use sqlx::sqlite::SqliteRow;
 
 use super::read::{
-    Reader, cause, delivery_id, get, message, message_columns, number, output, reading, state, text, text_or_none,
-    time_or_none,
+    Reader, cause, delivery_id, get, message, message_columns, message_head, number, output, output_columns, reading,
+    state, text, text_or_none, time_or_none, whole_message_columns,
 };
 use crate::store::{
     AttemptVerdict, Cause, DeadLetter, DeliveryStanding, DeliveryState, Journey, JourneyAttempt, JourneyDelivery,
-    JourneyRun, MessageFilter, MessageId, MessageLine, Page, RunStanding, RunState, StoreError, standing,
+    JourneyRun, MessageFilter, MessageId, MessageLine, Page, RunStanding, RunState, StoreError, StoredMessage,
+    standing,
 };
 
 /// Rows looked at for one page at most, so that a rare match cannot read the whole journal.
@@ -155,8 +156,8 @@ impl Reader {
     pub(super) async fn journey(&self, id: MessageId) -> Result<Option<Journey>, StoreError> {
         let row = query(concat!(
             "SELECT ",
-            message_columns!(),
-            ", m.body, m.answer, coalesce((SELECT charges FROM charge c WHERE c.message_id = m.id), 0) AS charges \
+            whole_message_columns!(),
+            ", coalesce((SELECT charges FROM charge c WHERE c.message_id = m.id), 0) AS charges \
              FROM message m WHERE m.id = ?1"
         ))
         .bind(id.0)
@@ -164,8 +165,8 @@ impl Reader {
         .await
         .map_err(reading)?;
         let Some(row) = row else { return Ok(None) };
-        let found = message(&row, true)?;
-        let runs = self.runs(id).await?;
+        let found = message(&row)?;
+        let runs = self.runs(&found).await?;
         let standings: Vec<_> = runs.iter().map(standing_of).collect();
         Ok(Some(Journey {
             state: standing(found.refusal.as_ref(), &standings).0,
@@ -186,33 +187,42 @@ impl Reader {
         rows.iter().map(|row| Ok((MessageId(get(row, "id")?), text(row, "type")?))).collect()
     }
 
-    async fn runs(&self, id: MessageId) -> Result<Vec<JourneyRun>, StoreError> {
+    async fn runs(&self, of: &StoredMessage) -> Result<Vec<JourneyRun>, StoreError> {
         let rows = query(
             "SELECT r.run_no, r.route, r.mapping, c.hash, r.started_at, r.state, r.code, r.reason FROM run r \
              JOIN configuration c ON c.id = r.configuration WHERE r.message_id = ?1 ORDER BY r.run_no",
         )
-        .bind(id.0)
+        .bind(of.id.0)
         .fetch_all(&self.pool)
         .await
         .map_err(reading)?;
         let mut runs = Vec::with_capacity(rows.len());
         for row in &rows {
-            runs.push(self.run(id, row).await?);
+            runs.push(self.run(of, row).await?);
         }
         Ok(runs)
     }
 
-    async fn run(&self, id: MessageId, row: &SqliteRow) -> Result<JourneyRun, StoreError> {
+    async fn run(&self, of: &StoredMessage, row: &SqliteRow) -> Result<JourneyRun, StoreError> {
         let run_no = number(row, "run_no")?;
-        let outputs = query(
-            "SELECT o.output_no, o.format, o.command, o.type, coalesce(o.body, m.body) AS body FROM output o \
-             JOIN message m ON m.id = o.message_id WHERE o.message_id = ?1 AND o.run_no = ?2 ORDER BY o.output_no",
-        )
-        .bind(id.0)
+        let rows = query(concat!(
+            "SELECT ",
+            output_columns!(),
+            " FROM output o WHERE o.message_id = ?1 AND o.run_no = ?2 ORDER BY o.output_no"
+        ))
+        .bind(of.id.0)
         .bind(run_no)
         .fetch_all(&self.pool)
         .await
         .map_err(reading)?;
+        let mut outputs = Vec::with_capacity(rows.len());
+        for one in &rows {
+            let (output_no, mut document, is_passed_through) = output(one)?;
+            if is_passed_through {
+                document.body = of.body.clone();
+            }
+            outputs.push((output_no, document));
+        }
         Ok(JourneyRun {
             run_no,
             route: text_or_none(row, "route")?,
@@ -221,11 +231,8 @@ impl Reader {
             started_at: Timestamp(get(row, "started_at")?),
             state: state(row, RunState::from_number)?,
             cause: cause(row)?,
-            outputs: outputs
-                .iter()
-                .map(|one| Ok((number(one, "output_no")?, output(one)?)))
-                .collect::<Result<_, _>>()?,
-            deliveries: self.deliveries(id, run_no).await?,
+            outputs,
+            deliveries: self.deliveries(of.id, run_no).await?,
         })
     }
 
@@ -317,7 +324,7 @@ fn standings(row: &SqliteRow) -> Result<Vec<RunStanding>, StoreError> {
 }
 
 fn message_line(row: &SqliteRow) -> Result<MessageLine, StoreError> {
-    let message = message(row, false)?;
+    let message = message_head(row)?;
     let runs = standings(row)?;
     let (state, cause) = standing(message.refusal.as_ref(), &runs);
     let routes: BTreeSet<&str> = runs.iter().filter_map(|run| run.route.as_deref()).collect();

@@ -9,6 +9,7 @@ use rusqlite::ffi;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{Row as _, query};
 
+use super::checksum::{AggregateColumns, MessageColumns, OutputColumns};
 use crate::store::{
     AggregateKey, Cause, Charge, DeliveryId, DeliveryState, Flags, Lane, MessageId, OpenDelivery, StoreError,
     StoredAggregate, StoredMessage, StoredOutput, format_from,
@@ -90,8 +91,8 @@ pub(super) fn state<T>(row: &SqliteRow, from: impl Fn(i64) -> Option<T>) -> Resu
     from(get(row, "state")?).ok_or_else(|| StoreError::Corrupt("unknown state".into()))
 }
 
-/// The columns of a message; `body` may be left out of the statement.
-pub(super) fn message(row: &SqliteRow, with_body: bool) -> Result<StoredMessage, StoreError> {
+/// A message without its body.
+pub(super) fn message_head(row: &SqliteRow) -> Result<StoredMessage, StoreError> {
     Ok(StoredMessage {
         id: MessageId(get(row, "id")?),
         received_at: Timestamp(get(row, "received_at")?),
@@ -106,16 +107,69 @@ pub(super) fn message(row: &SqliteRow, with_body: bool) -> Result<StoredMessage,
         flags: Flags(get(row, "flags")?),
         cause: get::<Option<i64>>(row, "cause")?.map(MessageId),
         refusal: cause(row)?,
-        body: if with_body { Bytes::copy_from_slice(get::<&[u8]>(row, "body")?) } else { Bytes::new() },
+        body: Bytes::new(),
     })
 }
 
-pub(super) fn output(row: &SqliteRow) -> Result<StoredOutput, StoreError> {
-    Ok(StoredOutput {
-        format: format(row)?,
-        command: text_or_none(row, "command")?,
-        kind: text(row, "type")?,
-        body: Bytes::copy_from_slice(get::<&[u8]>(row, "body")?),
+/// A message with its body, as it was written. What is not what was written names its message.
+pub(super) fn message(row: &SqliteRow) -> Result<StoredMessage, StoreError> {
+    let id = MessageId(get(row, "id")?);
+    let corrupt = |_| StoreError::CorruptMessage(id);
+    let columns = columns_of(row).map_err(corrupt)?;
+    if columns.checksum() != get::<i64>(row, "checksum").map_err(corrupt)? {
+        return Err(StoreError::CorruptMessage(id));
+    }
+    Ok(StoredMessage { body: Bytes::copy_from_slice(columns.body), ..message_head(row).map_err(corrupt)? })
+}
+
+fn columns_of(row: &SqliteRow) -> Result<MessageColumns<'_>, StoreError> {
+    Ok(MessageColumns {
+        id: get(row, "id")?,
+        received_at: get(row, "received_at")?,
+        source: get(row, "source")?,
+        principal: get(row, "principal")?,
+        peer: get(row, "peer")?,
+        sender: get(row, "sender")?,
+        control_id: get(row, "control_id")?,
+        kind: get(row, "type")?,
+        format: get(row, "format")?,
+        lane: get(row, "lane")?,
+        identity: get(row, "identity")?,
+        flags: get(row, "flags")?,
+        cause: get(row, "cause")?,
+        code: get(row, "code")?,
+        reason: get(row, "reason")?,
+        body: get(row, "body")?,
+        answer: get(row, "answer")?,
+    })
+}
+
+/// A document, as it was written; none stands for the message's own body.
+pub(super) fn output(row: &SqliteRow) -> Result<(u32, StoredOutput, bool), StoreError> {
+    let message = MessageId(get(row, "message_id")?);
+    let corrupt = |_| StoreError::CorruptMessage(message);
+    let columns = output_columns_of(row).map_err(corrupt)?;
+    if columns.checksum() != get::<i64>(row, "checksum").map_err(corrupt)? {
+        return Err(StoreError::CorruptMessage(message));
+    }
+    let output = StoredOutput {
+        format: format(row).map_err(corrupt)?,
+        command: columns.command.map(Arc::from),
+        kind: columns.kind.into(),
+        body: columns.body.map(Bytes::copy_from_slice).unwrap_or_default(),
+    };
+    Ok((columns.output_no, output, columns.body.is_none()))
+}
+
+fn output_columns_of(row: &SqliteRow) -> Result<OutputColumns<'_>, StoreError> {
+    Ok(OutputColumns {
+        message: get(row, "message_id")?,
+        run_no: number(row, "run_no")?,
+        output_no: number(row, "output_no")?,
+        format: get(row, "format")?,
+        command: get(row, "command")?,
+        kind: get(row, "type")?,
+        body: get(row, "body")?,
     })
 }
 
@@ -128,6 +182,23 @@ macro_rules! message_columns {
 }
 pub(super) use message_columns;
 
+/// All columns of a message, so that its checksum can be judged.
+macro_rules! whole_message_columns {
+    () => {
+        "m.id, m.received_at, m.source, m.principal, m.peer, m.sender, m.control_id, m.type, m.format, m.lane, \
+         m.flags, m.cause, m.code, m.reason, m.identity, m.body, m.answer, m.checksum"
+    };
+}
+pub(super) use whole_message_columns;
+
+/// All columns of an output.
+macro_rules! output_columns {
+    () => {
+        "o.message_id, o.run_no, o.output_no, o.format, o.command, o.type, o.body, o.checksum"
+    };
+}
+pub(super) use output_columns;
+
 fn limit_of(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
@@ -137,8 +208,8 @@ impl Reader {
         let low_water = self.fact("low_water").await?.and_then(|value| value.parse::<i64>().ok()).unwrap_or(0);
         let rows = query(concat!(
             "SELECT ",
-            message_columns!(),
-            ", m.body, coalesce((SELECT charges FROM charge c WHERE c.message_id = m.id), 0) AS charges \
+            whole_message_columns!(),
+            ", coalesce((SELECT charges FROM charge c WHERE c.message_id = m.id), 0) AS charges \
              FROM message m WHERE m.id >= ?1 AND m.code IS NULL \
              AND NOT EXISTS (SELECT 1 FROM run r WHERE r.message_id = m.id) ORDER BY m.id LIMIT ?2"
         ))
@@ -147,7 +218,7 @@ impl Reader {
         .fetch_all(&self.pool)
         .await
         .map_err(reading)?;
-        rows.iter().map(|row| Ok((message(row, true)?, number(row, "charges")?))).collect()
+        rows.iter().map(|row| Ok((message(row)?, number(row, "charges")?))).collect()
     }
 
     pub(super) async fn open_deliveries(&self, to: &str, limit: usize) -> Result<Vec<OpenDelivery>, StoreError> {
@@ -167,34 +238,40 @@ impl Reader {
     }
 
     pub(super) async fn message(&self, id: MessageId) -> Result<Option<StoredMessage>, StoreError> {
-        let row = query(concat!("SELECT ", message_columns!(), ", m.body FROM message m WHERE m.id = ?1"))
+        let row = query(concat!("SELECT ", whole_message_columns!(), " FROM message m WHERE m.id = ?1"))
             .bind(id.0)
             .fetch_optional(&self.pool)
             .await
             .map_err(reading)?;
-        row.as_ref().map(|row| message(row, true)).transpose()
+        row.as_ref().map(message).transpose()
     }
 
     pub(super) async fn output(&self, id: DeliveryId) -> Result<Option<StoredOutput>, StoreError> {
-        let row = query(
-            "SELECT o.format, o.command, o.type, coalesce(o.body, m.body) AS body FROM delivery d \
-             JOIN output o ON o.message_id = d.message_id AND o.run_no = d.run_no AND o.output_no = d.output_no \
-             JOIN message m ON m.id = d.message_id \
-             WHERE d.message_id = ?1 AND d.run_no = ?2 AND d.delivery_no = ?3",
-        )
+        let row = query(concat!(
+            "SELECT ",
+            output_columns!(),
+            " FROM delivery d JOIN output o ON o.message_id = d.message_id AND o.run_no = d.run_no \
+             AND o.output_no = d.output_no WHERE d.message_id = ?1 AND d.run_no = ?2 AND d.delivery_no = ?3"
+        ))
         .bind(id.message.0)
         .bind(id.run_no)
         .bind(id.delivery_no)
         .fetch_optional(&self.pool)
         .await
         .map_err(reading)?;
-        row.as_ref().map(output).transpose()
+        let Some(row) = row else { return Ok(None) };
+        let (_, mut found, is_passed_through) = output(&row)?;
+        if is_passed_through {
+            let message = self.message(id.message).await?;
+            found.body = message.ok_or(StoreError::CorruptMessage(id.message))?.body;
+        }
+        Ok(Some(found))
     }
 
     pub(super) async fn aggregates(&self, keys: &[AggregateKey]) -> Result<Vec<Option<StoredAggregate>>, StoreError> {
         let asked: Vec<_> = keys.iter().map(|key| [key.kind, &key.authority, &key.number]).collect();
         let rows = query(
-            "SELECT a.version, a.body FROM json_each(?1) k LEFT JOIN aggregate a ON a.kind = k.value ->> 0 \
+            "SELECT a.kind, a.authority, a.number, a.version, a.state, a.body, a.changed_by, a.checksum FROM json_each(?1) k LEFT JOIN aggregate a ON a.kind = k.value ->> 0 \
              AND a.authority = k.value ->> 1 AND a.number = k.value ->> 2 ORDER BY k.key",
         )
         .bind(serde_json::json!(asked).to_string())
@@ -222,15 +299,15 @@ impl Reader {
     pub(super) async fn read_on(&self, after: MessageId, limit: usize) -> Result<Vec<StoredMessage>, StoreError> {
         let rows = query(concat!(
             "SELECT ",
-            message_columns!(),
-            ", m.body FROM message m WHERE m.id > ?1 ORDER BY m.id LIMIT ?2"
+            whole_message_columns!(),
+            " FROM message m WHERE m.id > ?1 ORDER BY m.id LIMIT ?2"
         ))
         .bind(after.0)
         .bind(limit_of(limit))
         .fetch_all(&self.pool)
         .await
         .map_err(reading)?;
-        rows.iter().map(|row| message(row, true)).collect()
+        rows.iter().map(message).collect()
     }
 
     pub(super) async fn in_hand(&self) -> Result<Vec<Charge>, StoreError> {
@@ -256,8 +333,25 @@ impl Reader {
 
 fn stored_aggregate(row: &SqliteRow) -> Result<Option<StoredAggregate>, StoreError> {
     let Some(version) = get::<Option<i64>>(row, "version")? else { return Ok(None) };
-    let version = u64::try_from(version).map_err(|_| StoreError::Corrupt("a version below zero".into()))?;
-    Ok(Some(StoredAggregate { version, body: get(row, "body")? }))
+    let changed_by = MessageId(get(row, "changed_by")?);
+    let corrupt = |_| StoreError::CorruptMessage(changed_by);
+    let columns = aggregate_columns_of(row, version).map_err(corrupt)?;
+    if columns.checksum() != get::<i64>(row, "checksum").map_err(corrupt)? {
+        return Err(StoreError::CorruptMessage(changed_by));
+    }
+    let version = u64::try_from(version).map_err(|_| StoreError::CorruptMessage(changed_by))?;
+    Ok(Some(StoredAggregate { version, body: columns.body.to_owned() }))
+}
+
+fn aggregate_columns_of(row: &SqliteRow, version: i64) -> Result<AggregateColumns<'_>, StoreError> {
+    Ok(AggregateColumns {
+        kind: get(row, "kind")?,
+        authority: get(row, "authority")?,
+        number: get(row, "number")?,
+        version,
+        state: get(row, "state")?,
+        body: get(row, "body")?,
+    })
 }
 
 fn open_delivery(row: &SqliteRow) -> Result<OpenDelivery, StoreError> {

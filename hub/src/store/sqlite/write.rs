@@ -1,11 +1,14 @@
 //! One row into SQLite. Every statement is a constant with bound values.
 
 use adapters::clock::Timestamp;
+use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::checksum::{AggregateColumns, MessageColumns, OutputColumns};
+use super::read::whole_message_columns;
 use crate::store::{
     AggregateChange, AssignedNumber, DeliveryChange, Flags, InboxKey, MessageId, MessageRef, NewAttempt, NewDelivery,
-    NewMessage, NewOutput, NewRun, Outcome, Row, format_number,
+    NewMessage, NewOutput, NewRun, Outcome, Row, StoreError,
 };
 
 /// What writing one row did.
@@ -63,21 +66,32 @@ fn inbox(connection: &Connection, key: &InboxKey) -> rusqlite::Result<Effect> {
 
 fn aggregate(connection: &Connection, change: &AggregateChange) -> rusqlite::Result<Effect> {
     let AggregateChange { key, expected, state, body, at, by } = change;
+    let checksum = AggregateColumns::of(change, i64_of(*expected).saturating_add(1)).checksum();
     let changed = if *expected == 0 {
         connection
             .prepare_cached(
                 "INSERT OR IGNORE INTO aggregate \
-                 (kind, authority, number, version, state, changed_at, changed_by, body) \
-                 VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7)",
+                 (kind, authority, number, version, state, changed_at, changed_by, body, checksum) \
+                 VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8)",
             )?
-            .execute(params![key.kind, key.authority, key.number, state, at.0, by.0, body])?
+            .execute(params![key.kind, key.authority, key.number, state, at.0, by.0, body, checksum])?
     } else {
         connection
             .prepare_cached(
-                "UPDATE aggregate SET version = version + 1, state = ?5, changed_at = ?6, changed_by = ?7, body = ?8 \
-                 WHERE kind = ?1 AND authority = ?2 AND number = ?3 AND version = ?4",
+                "UPDATE aggregate SET version = version + 1, state = ?5, changed_at = ?6, changed_by = ?7, body = ?8, \
+                 checksum = ?9 WHERE kind = ?1 AND authority = ?2 AND number = ?3 AND version = ?4",
             )?
-            .execute(params![key.kind, key.authority, key.number, i64_of(*expected), state, at.0, by.0, body])?
+            .execute(params![
+                key.kind,
+                key.authority,
+                key.number,
+                i64_of(*expected),
+                state,
+                at.0,
+                by.0,
+                body,
+                checksum
+            ])?
     };
     Ok(if changed == 1 { Effect::Written } else { Effect::Ends(Outcome::Conflict) })
 }
@@ -127,43 +141,74 @@ fn insert_message(connection: &Connection, message: &NewMessage, id: MessageId) 
         match look_for_repeat(connection, message, since)? {
             Seen::Never => {}
             Seen::WithOtherBody => flags = flags.with(Flags::CONTROL_ID_REUSED),
-            Seen::Before(of) => {
-                let answer: Option<Vec<u8>> = connection
-                    .prepare_cached("SELECT answer FROM message WHERE id = ?1")?
-                    .query_row(params![of.0], |row| row.get(0))
-                    .optional()?
-                    .flatten();
-                return Ok(Effect::Ends(Outcome::Repeat { of, answer: answer.map(Into::into) }));
-            }
+            Seen::Before(of) => return Ok(Effect::Ends(first_answer(connection, of)?)),
         }
         remember(connection, message, id)?;
     }
+    let columns = MessageColumns::of(message, id, flags.0);
     connection
         .prepare_cached(
             "INSERT INTO message (id, received_at, source, principal, peer, sender, control_id, type, format, lane, \
-             identity, flags, cause, code, reason, body, answer) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+             identity, flags, cause, code, reason, body, answer, checksum) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
         )?
         .execute(params![
-            id.0,
-            message.received_at.0,
-            message.source,
-            message.principal,
-            message.peer,
-            message.sender,
-            message.control_id,
-            message.kind,
-            format_number(message.format),
-            message.lane.as_ref().map(<[u8; 16]>::as_slice),
-            message.identity.as_slice(),
-            flags.0,
-            message.cause.map(|cause| cause.0),
-            message.refusal.as_ref().map(|cause| &*cause.code),
-            message.refusal.as_ref().map(|cause| &*cause.reason),
-            message.body.as_ref(),
-            message.answer.as_deref(),
+            columns.id,
+            columns.received_at,
+            columns.source,
+            columns.principal,
+            columns.peer,
+            columns.sender,
+            columns.control_id,
+            columns.kind,
+            columns.format,
+            columns.lane,
+            columns.identity,
+            columns.flags,
+            columns.cause,
+            columns.code,
+            columns.reason,
+            columns.body,
+            columns.answer,
+            columns.checksum(),
         ])?;
     Ok(if message.refusal.is_some() { Effect::Refused(id) } else { Effect::Accepted(id) })
+}
+
+/// What was answered when the message was first. A message that is no longer kept gives none.
+fn first_answer(connection: &Connection, of: MessageId) -> rusqlite::Result<Outcome> {
+    let mut statement =
+        connection.prepare_cached(concat!("SELECT ", whole_message_columns!(), " FROM message m WHERE m.id = ?1"))?;
+    let mut rows = statement.query([of.0])?;
+    let Some(row) = rows.next()? else { return Ok(Outcome::Repeat { of, answer: None }) };
+    let columns = columns_of(row)?;
+    if columns.checksum() != row.get::<_, i64>("checksum")? {
+        return Ok(Outcome::Failed(StoreError::CorruptMessage(of)));
+    }
+    Ok(Outcome::Repeat { of, answer: columns.answer.map(Bytes::copy_from_slice) })
+}
+
+fn columns_of<'r>(row: &'r rusqlite::Row<'_>) -> rusqlite::Result<MessageColumns<'r>> {
+    let text = |column: &str| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str()?);
+    Ok(MessageColumns {
+        id: row.get("id")?,
+        received_at: row.get("received_at")?,
+        source: text("source")?,
+        principal: text("principal")?,
+        peer: text("peer")?,
+        sender: text("sender")?,
+        control_id: text("control_id")?,
+        kind: text("type")?,
+        format: row.get("format")?,
+        lane: row.get_ref("lane")?.as_blob_or_null()?,
+        identity: row.get_ref("identity")?.as_blob()?,
+        flags: row.get("flags")?,
+        cause: row.get("cause")?,
+        code: row.get_ref("code")?.as_str_or_null()?,
+        reason: row.get_ref("reason")?.as_str_or_null()?,
+        body: row.get_ref("body")?.as_blob()?,
+        answer: row.get_ref("answer")?.as_blob_or_null()?,
+    })
 }
 
 /// Whether a control id came before from the same sender.
@@ -246,19 +291,21 @@ fn insert_run(connection: &Connection, run: &NewRun, ids: &[MessageId]) -> rusql
 }
 
 fn insert_output(connection: &Connection, output: &NewOutput) -> rusqlite::Result<Effect> {
+    let columns = OutputColumns::of(output);
     connection
         .prepare_cached(
-            "INSERT INTO output (message_id, run_no, output_no, format, command, type, body) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO output (message_id, run_no, output_no, format, command, type, body, checksum) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
         .execute(params![
-            output.message.0,
-            output.run_no,
-            output.output_no,
-            format_number(output.format),
-            output.command,
-            output.kind,
-            output.body.as_deref(),
+            columns.message,
+            columns.run_no,
+            columns.output_no,
+            columns.format,
+            columns.command,
+            columns.kind,
+            columns.body,
+            columns.checksum(),
         ])?;
     Ok(Effect::Written)
 }
