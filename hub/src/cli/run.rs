@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::output::complain;
 use super::ready_file::ReadyFile;
 use super::{Exit, Global};
+use crate::actors::adapter::BuildError;
 use crate::actors::supervisor::keep_panics_quiet;
 use crate::admin;
 use crate::assembly::{self, Assembly, StartError, reload_and_tell};
@@ -23,7 +24,7 @@ use crate::telemetry::{LogFormat, start_log};
 /// How often it is looked whether the journal is sound, and where the sources listen.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How long the HTTP interface may take to end.
-const HTTP_DEADLINE: Duration = Duration::from_secs(2);
+const HTTP_DEADLINE: Duration = Duration::from_secs(6);
 
 /// Start the hub, and run until Ctrl-C or SIGTERM; then what is in hand is finished, and nothing is lost
 #[derive(Args, Clone, Debug, Default)]
@@ -98,7 +99,7 @@ async fn run(settings: Settings, sample: Option<Sample>) -> Exit {
         Err(error) => {
             complain(&error.to_string());
             assembly.stop().await;
-            return Exit::Configuration;
+            return if let admin::Error::Listen { .. } = error { Exit::Io } else { Exit::Configuration };
         }
     };
     let http = server.address();
@@ -184,6 +185,10 @@ fn refuse(error: StartError) -> Exit {
         StartError::Data(OpenError::Taken { .. }) => {
             complain(&error.to_string());
             Exit::CannotCreate
+        }
+        StartError::Adapter(BuildError::Listen { .. }) => {
+            complain(&error.to_string());
+            Exit::Io
         }
         StartError::Adapter(_) | StartError::Data(OpenError::Migration(_)) => {
             complain(&error.to_string());

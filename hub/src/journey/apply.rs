@@ -79,6 +79,7 @@ pub struct Applied {
 pub fn unit_of(live: &Live, record: &Record, decision: Decision, now: Timestamp) -> Applied {
     let Decision { rows: effect, events, end } = decision;
     let attempts = record.attempts.saturating_add(1);
+    let verdict = verdict_of(&end);
     let (state, cause, next_at) = standing(live, record, end, attempts, now);
     let took_effect = !effect.is_empty();
     let mut rows = Vec::with_capacity(effect.len() + 2 * events.len() + 3);
@@ -87,7 +88,7 @@ pub fn unit_of(live: &Live, record: &Record, decision: Decision, now: Timestamp)
     }
     rows.extend(effect);
     if !matches!(state, DeliveryState::Delivered) {
-        rows.push(Row::Attempt(attempt_of(record, attempts, state, cause.as_ref(), now)));
+        rows.push(Row::Attempt(attempt_of(record, attempts, verdict, cause.as_ref(), now)));
     }
     rows.push(Row::ChangeDelivery(DeliveryChange { id: record.id, state, attempts, next_at, at: now, cause }));
     let source = events.first().map(|event| Arc::clone(&event.source));
@@ -139,19 +140,22 @@ fn seed_of(record: &Record) -> u64 {
     id.wrapping_mul(31).wrapping_add(u64::from(record.id.delivery_no)).wrapping_add(u64::from(record.attempts) << 48)
 }
 
+fn verdict_of(end: &End) -> AttemptVerdict {
+    match end {
+        End::Applied => AttemptVerdict::Delivered,
+        End::Refused(_) => AttemptVerdict::Rejected,
+        End::Wait(_) => AttemptVerdict::Failed,
+        End::Poisoned(_) => AttemptVerdict::Panicked,
+    }
+}
+
 fn attempt_of(
     record: &Record,
     attempt_no: u32,
-    state: DeliveryState,
+    verdict: AttemptVerdict,
     cause: Option<&Cause>,
     at: Timestamp,
 ) -> NewAttempt {
-    let verdict = match state {
-        DeliveryState::Delivered | DeliveryState::Filtered => AttemptVerdict::Delivered,
-        DeliveryState::Refused => AttemptVerdict::Rejected,
-        DeliveryState::Ready | DeliveryState::Waiting => AttemptVerdict::Failed,
-        DeliveryState::DeadLettered => AttemptVerdict::Panicked,
-    };
     let reason = cause.map_or_else(|| "".into(), |cause| format!("{} {}", cause.code, cause.reason).into());
     NewAttempt { id: record.id, attempt_no, at, took_us: 0, verdict, reason }
 }

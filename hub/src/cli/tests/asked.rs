@@ -128,7 +128,7 @@ async fn the_tap_prints_what_happens_until_it_has_enough() {
     let watch = hub(&line);
     let ran = tokio::select! { ran = watch => ran, () = tell => panic!("the tap has not enough") };
     let journeys = ran.ended(Exit::Success).printed;
-    let events: Vec<Value> = journeys.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let events: Vec<Value> = journeys.lines().map(|told| serde_json::from_str(told).unwrap()).collect();
     let told: Vec<&Value> = events.iter().filter(|event| event.get("stage").is_some()).collect();
     assert_eq!(told.len(), 2, "{journeys}");
     assert!(told.iter().all(|event| event["source"] == "ward"), "{journeys}");

@@ -234,6 +234,6 @@ fn the_documentation_lists_every_function_with_its_example() {
     if std::env::var_os("HUB_WRITE_GOLDEN").is_some() {
         std::fs::write(path, format!("{}{sections}", &text[..end])).unwrap();
     }
-    let text = std::fs::read_to_string(path).unwrap();
-    assert_eq!(&text[end..], sections, "HUB_WRITE_GOLDEN=1 writes the part anew");
+    let documented = std::fs::read_to_string(path).unwrap();
+    assert_eq!(&documented[end..], sections, "HUB_WRITE_GOLDEN=1 writes the part anew");
 }
