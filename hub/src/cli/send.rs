@@ -116,8 +116,8 @@ fn messages_of(path: &Path, as_is: bool) -> Result<Vec<(String, usize, Bytes)>, 
     let bytes = files::read(path)?;
     let name = path.display().to_string();
     // What is no HL7 v2 is sent as it is: the listener shall say what it thinks of it.
-    let ranges: Vec<_> =
-        batch::split(&bytes).map_or_else(|_| Vec::from([0..bytes.len()]), |envelope| envelope.messages().collect());
+    let ranges: Vec<_> = batch::split(&bytes)
+        .map_or_else(|_| std::iter::once(0..bytes.len()).collect(), |envelope| envelope.messages().collect());
     let message = |range| {
         let message = bytes.slice(range);
         if as_is { message } else { with_carriage_returns(&message) }
