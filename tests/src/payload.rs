@@ -115,7 +115,7 @@ impl Id {
                 self.sender
             ),
             format!("PID|1||{patient}^^^EGNID^NI||حسين^ليلى^مصطفى^^^^L"),
-            format!("ORC|{control}|{order}^WARD||GR{order}^WARD|||||20261105092900|||12345^حسن^علي"),
+            format!("ORC|{control}|{order}^WARD||GR{order}^WARD||||||||12345^حسن^علي"),
             format!("RXE||6221234567891^AUGMENTIN 1G TAB^GTIN|1||TAB^Tablet^HL70292||||G|{days}|TAB|0"),
             format!("TQ1|1|1^TAB|BID||||20261105||R||{days} يوم"),
             "RXR|PO^Oral^HL70162".to_owned(),

@@ -19,7 +19,7 @@ fn order(control_id: &str) -> String {
     [
         &format!("MSH|^~\\&|HIS|WARD|NDPHUB|HEALTHFLOW|20261105093015+0200||RDE^O11^RDE_O11|{control_id}|P|2.5.1||||||UNICODE UTF-8"),
         &format!("PID|1||{national_id}^^^EGNID^NI||{name}^محمد||||||{street}"),
-        &format!("ORC|NW|{control_id}^HIS|||||||20261105092900"),
+        &format!("ORC|NW|{control_id}^HIS||||||||||12345^حسن^علي"),
         &format!("RXE||6221234567891^{drug}^GTIN|1||TAB^Tablet^HL70292"),
         &format!("NTE|1|P|{text}"),
         "TQ1|||BID",
@@ -58,7 +58,14 @@ why  = "An order becomes a prescription, or is refused by its mapping."
 from = ["ward"]
 when = 'MSH-9.1 = "RDE"'
 map  = "rde_o11_to_prescription"
-to   = ["prescription", "refuses", "dead"]
+to   = ["prescription", "dead"]
+
+[[route]]
+id   = "copies"
+why  = "The order as it came, to a system that refuses it."
+from = ["ward"]
+when = 'MSH-9.1 = "RDE"'
+to   = ["refuses"]
 
 [[route]]
 id   = "events"

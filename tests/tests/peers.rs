@@ -48,7 +48,7 @@ impl<'a> Order<'a> {
         [
             &format!("MSH|^~\\&|HIS|WARD^1.2.818.1.1^ISO|NDPHUB|HEALTHFLOW|20261105093015+0200||RDE^O11^RDE_O11|{control_id}|{processing}|2.5.1|||{accept}|{application}|EGY|UNICODE UTF-8"),
             "PID|1||28001010100013^^^EGNID^NI||السيد^محمد",
-            &format!("ORC|NW|{control_id}^HIS|||||||20261105092900"),
+            &format!("ORC|NW|{control_id}^HIS||||||||||12345^حسن^علي"),
             "RXE||6221234567891^AUGMENTIN 1G TAB^GTIN|1||TAB^Tablet^HL70292",
             "NTE|1|P|بعد الأكل\\.br\\قرص كل ١٢ ساعة",
             "TQ1|||BID",

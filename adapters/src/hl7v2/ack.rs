@@ -75,7 +75,7 @@ pub fn write(message: &Message<'_>, answer: &Answer<'_>) -> Vec<u8> {
     writer.next_parts(&kind);
     writer.next_text(answer.control_id);
     writer.next(line_of(header.field(11)));
-    writer.next(line_of(header.field(12)));
+    writer.next(version_of(&header));
     let charset = line_of(header.charset());
     if !charset.is_empty() {
         writer.skip(5);
@@ -108,6 +108,13 @@ pub fn write_unreadable(bytes: &[u8], answer: &Answer<'_>) -> Vec<u8> {
     writer.acknowledge(answer, b"");
     writer.errors(answer.problems, true);
     writer.out
+}
+
+/// MSH-12 as it came; the hub's own version to a message of a standard that the answer cannot be written in.
+fn version_of<'a>(header: &Header<'a>) -> &'a [u8] {
+    let sent = line_of(header.field(12));
+    let is_known = sent.is_empty() || matches!(sent, [b'2', b'.', b'1'..=b'8', ..]);
+    if is_known { sent } else { OWN_VERSION.as_bytes() }
 }
 
 /// Versions before 2.5 know only ERR-1. A version that cannot be read is taken for 2.5.1.

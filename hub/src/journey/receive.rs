@@ -135,6 +135,11 @@ impl Receiver {
         // Nothing is kept of it: the journal itself is in trouble, or there is no room. The sender keeps it.
         self.count("failed");
         tracing::warn!(source = %self.source, code = objection.code, "not accepted");
+        if self.hub().store.health().is_err() {
+            // Whether the disk has it is not known: a refusal could be untrue, so the sender hears nothing,
+            // and asks again with the same control id.
+            return Reply::default();
+        }
         self.acknowledger.negative(&candidate.message, candidate.plan, &objection)
     }
 

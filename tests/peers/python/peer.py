@@ -165,7 +165,7 @@ def build(arguments):
     order = message.add_group("rde_o11_order")
     order.orc.orc_1 = "NW"
     order.orc.orc_2 = f"{arguments.order}^HIS"
-    order.orc.orc_9 = "20261105092900"
+    order.orc.orc_12 = "12345^حسن"
     order.rxe.rxe_2 = "6221234567891^AUGMENTIN 1G TAB^GTIN"
     order.rxe.rxe_3 = "1"
     order.rxe.rxe_5 = "TAB^Tablet^HL70292"

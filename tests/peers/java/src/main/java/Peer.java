@@ -271,7 +271,7 @@ public final class Peer {
         order.getORC().getOrderControl().setValue("NW");
         order.getORC().getPlacerOrderNumber().getEntityIdentifier().setValue(options.get("order"));
         order.getORC().getPlacerOrderNumber().getNamespaceID().setValue("HIS");
-        order.getORC().getDateTimeOfTransaction().getTime().setValue("20261105092900");
+        order.getORC().getOrderingProvider(0).getIDNumber().setValue("12345");
         var rxe = order.getRXE();
         rxe.getGiveCode().getIdentifier().setValue("6221234567891");
         rxe.getGiveCode().getText().setValue("AUGMENTIN 1G TAB");
