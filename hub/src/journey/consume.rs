@@ -4,6 +4,7 @@
 //! the events ([`apply`](super::apply)). A record is acknowledged only after that commit, or after the
 //! commit that sets it aside or dead-letters it: a poisoned record never stalls its partition (H3, H8).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,7 +82,7 @@ impl<D: Domain> Consumer<D> {
     /// Decides and commits the next records; returns how many are done.
     async fn step(&self, batch: &mut Charged) -> Result<usize, StoreError> {
         let alone = batch.records.first().is_some_and(|record| record.suspect);
-        let count = if alone { 1 } else { batch.records.iter().take_while(|record| !record.suspect).count() };
+        let count = if alone { 1 } else { together(&batch.records) };
         fail::fail_point!("consume.before_apply", |_| Ok(0));
         let now = self.hub.clock.now();
         let records: Arc<[Record]> = batch.records.iter().take(count).cloned().collect();
@@ -237,6 +238,13 @@ impl<D: Domain> Consumer<D> {
             self.hub.metrics.in_flight.dec();
         }
     }
+}
+
+/// How many of the first records may share a commit: no lane twice, so that a record whose commit conflicts
+/// is not overtaken by the next of its lane (H5).
+fn together(records: &[Record]) -> usize {
+    let mut lanes = HashSet::new();
+    records.iter().take_while(|record| !record.suspect && record.key.is_none_or(|lane| lanes.insert(lane))).count()
 }
 
 /// Messages of one lane go through one shard.
