@@ -135,11 +135,6 @@ impl Receiver {
         // Nothing is kept of it: the journal itself is in trouble, or there is no room. The sender keeps it.
         self.count("failed");
         tracing::warn!(source = %self.source, code = objection.code, "not accepted");
-        if self.hub().store.health().is_err() {
-            // Whether the disk has it is not known: a refusal could be untrue, so the sender hears nothing,
-            // and asks again with the same control id.
-            return Reply::default();
-        }
         self.acknowledger.negative(&candidate.message, candidate.plan, &objection)
     }
 
@@ -350,6 +345,11 @@ impl Intake for Receiver {
         };
         let of = Of { name: self.source.to_string() };
         self.hub().metrics.answer_time.get_or_create(&of).observe(begun.elapsed().as_secs_f64());
+        if self.hub().store.health().is_err() {
+            // Whether the disk has it is not known: a refusal could be untrue. The sender hears nothing from
+            // now on, and asks again with the same control id.
+            return Reply::default();
+        }
         fail::fail_point!("ack.before_write");
         reply
     }
