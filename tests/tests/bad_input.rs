@@ -108,17 +108,26 @@ fn a_message_of_a_type_that_no_route_takes_is_taken_and_filtered() -> Fallible<(
     hub.stop()
 }
 
-#[test]
-fn a_frame_over_the_limit_is_answered_negatively_and_costs_no_more_memory_than_the_limit() -> Fallible<()> {
-    let hub = start("bad-frame")?;
-    assert_others_are_served(&hub, 1)?;
-    let before = hub.memory()?;
+fn assert_too_large_is_refused(hub: &Hub) -> Fallible<()> {
     let large = format!("{}NTE|1||{}\r", order(2)?, "x".repeat(2 * FRAME_BYTES_MAX));
     let mut connection = Connection::open(hub.mllp(SOURCE)?)?;
     // The hub may stop reading before all of it is written.
     let _ = connection.write(&framed(large.as_bytes()));
     let too_large = connection.answer(ANSWER_WITHIN)?;
     assert_eq!(too_large.is_positive(), Some(false), "{}", too_large.text);
+    Ok(())
+}
+
+#[test]
+fn a_frame_over_the_limit_is_answered_negatively_and_costs_no_more_memory_than_the_limit() -> Fallible<()> {
+    let hub = start("bad-frame")?;
+    assert_others_are_served(&hub, 1)?;
+    // What a first time costs for good (threads, caches) is not what a frame costs.
+    assert_too_large_is_refused(&hub)?;
+    let before = hub.memory()?;
+    for _ in 0..8 {
+        assert_too_large_is_refused(&hub)?;
+    }
 
     let mut endless = Connection::open(hub.mllp(SOURCE)?)?;
     endless.write(b"\x0bMSH|^~\\&|HIS|WARD\r")?;
