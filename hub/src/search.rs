@@ -1,27 +1,27 @@
 //! Search: by patient, by order number, by control id.
 //!
-//! In come messages of the journal, in order, a batch at least every quarter of a second; out go their
-//! ids, newest first. The index holds HMACs of identifiers, never the identifiers (H10). It is a file of
-//! its own, never in the way of an answer, without fsync: what is lost or damaged is built again from the
-//! journal.
+//! When a message is received, the terms that it can be found by stand in its row: HMACs of identifiers, never
+//! the identifiers (H10). In come those rows, in order, a batch at least every half a second; out go ids,
+//! newest first. The index is a file of its own, never in the way of an answer, without fsync: what is lost or
+//! damaged is built again from the journal.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use adapters::Format;
+use adapters::Document;
 use rusqlite::{Connection, params};
 use tokio::sync::watch;
 
-use crate::journey::map::decode;
-use crate::journey::{Hub, Journaled};
+use crate::journey::Hub;
 use crate::keys::Keys;
-use crate::store::{Lane, MessageId, StoreError, StoredMessage};
+use crate::routes::SourceSpec;
+use crate::store::{MessageId, StoreError, Term};
 
 /// Messages read from the journal at a time.
-const BATCH_MAX: usize = 1000;
+const BATCH_MAX: usize = 4000;
 /// How often new messages are looked for.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Pause before the journal is read again after it could not be.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// Order numbers of one message that are remembered at most.
@@ -77,27 +77,23 @@ impl Search {
     }
 
     /// Takes in the next batch; true when more may be there.
-    async fn catch_up(&self, hub: &Arc<Hub>) -> Result<bool, StoreError> {
-        let reached = self.blocking(|connection, _| read_place(connection)).await?;
-        let messages = hub.store.read_on(reached, BATCH_MAX).await?;
-        let Some(last) = messages.last().map(|message| message.id) else { return Ok(false) };
+    async fn catch_up(&self, hub: &Hub) -> Result<bool, StoreError> {
+        let reached = self.blocking(|connection| read_place(connection)).await?;
+        let messages = hub.store.terms_after(reached, BATCH_MAX).await?;
+        let Some(last) = messages.last().map(|(id, _)| *id) else { return Ok(false) };
         let more = messages.len() == BATCH_MAX;
-        let read = Arc::clone(hub);
-        self.blocking(move |connection, keys| {
-            let mut terms: Vec<(Lane, MessageId)> =
-                messages.into_iter().flat_map(|message| terms_of(&read, keys, message)).collect();
-            terms.sort_unstable();
-            write_terms(connection, &terms, last)
-        })
-        .await?;
+        let mut terms: Vec<(Term, MessageId)> =
+            messages.into_iter().flat_map(|(id, terms)| terms.into_iter().map(move |term| (term, id))).collect();
+        terms.sort_unstable();
+        self.blocking(move |connection| write_terms(connection, &terms, last)).await?;
         Ok(more)
     }
 
     /// The newest messages with this identifier, `limit` at most.
     pub async fn find(&self, kind: &'static str, value: &str, limit: usize) -> Result<Vec<MessageId>, StoreError> {
-        let term = self.keys.term(kind, &normalise(kind, value));
+        let term = term(&self.keys, kind, value);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.blocking(move |connection, _| {
+        self.blocking(move |connection| {
             connection
                 .prepare_cached("SELECT message_id FROM term WHERE hash = ?1 ORDER BY message_id DESC LIMIT ?2")?
                 .query_map(params![term.as_slice(), limit], |row| row.get(0).map(MessageId))?
@@ -108,17 +104,17 @@ impl Search {
 
     /// Everything before and at this place is in the index.
     pub async fn reached(&self) -> Result<MessageId, StoreError> {
-        self.blocking(|connection, _| read_place(connection)).await
+        self.blocking(|connection| read_place(connection)).await
     }
 
     async fn blocking<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Connection, &Keys) -> rusqlite::Result<T> + Send + 'static,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (connection, keys) = (Arc::clone(&self.connection), self.keys.clone());
+        let connection = Arc::clone(&self.connection);
         let done = tokio::task::spawn_blocking(move || {
             let mut held = connection.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            work(&mut held, &keys)
+            work(&mut held)
         });
         match done.await {
             Ok(result) => result.map_err(|error| StoreError::Statement(error.to_string().into())),
@@ -138,7 +134,7 @@ fn read_place(connection: &Connection) -> rusqlite::Result<MessageId> {
     connection.query_row("SELECT reached FROM place WHERE one = 1", [], |row| row.get(0).map(MessageId))
 }
 
-fn write_terms(connection: &mut Connection, terms: &[(Lane, MessageId)], last: MessageId) -> rusqlite::Result<()> {
+fn write_terms(connection: &mut Connection, terms: &[(Term, MessageId)], last: MessageId) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     {
         let mut insert = transaction.prepare_cached("INSERT OR IGNORE INTO term (hash, message_id) VALUES (?1, ?2)")?;
@@ -150,36 +146,25 @@ fn write_terms(connection: &mut Connection, terms: &[(Lane, MessageId)], last: M
     transaction.commit()
 }
 
-/// What a message can be found by. One that cannot be read is found by its control id only.
-fn terms_of(hub: &Hub, keys: &Keys, stored: StoredMessage) -> Vec<(Lane, MessageId)> {
-    let id = stored.id;
-    let term = |kind, value: &str| (keys.term(kind, &normalise(kind, value)), id);
+/// What a message of a source can be found by: its control id, its patient, its orders.
+pub fn terms_of_document(keys: &Keys, control_id: &str, source: &SourceSpec, document: &Document) -> Vec<Term> {
     let mut terms = Vec::new();
-    if !stored.control_id.is_empty() {
-        terms.push(term("control_id", &stored.control_id));
+    if !control_id.is_empty() {
+        terms.push(term(keys, "control_id", control_id));
     }
-    let live = hub.live.load();
-    let source = live.configuration.sources.get(&*stored.source);
-    let message = Journaled::from_stored(stored);
-    match message.format {
-        Format::FhirJson => terms.extend(subject_of(&message.body).map(|number| term("order", &number))),
-        Format::Hl7v2 => {
-            if let (Some(known), Ok(document)) = (source, decode(&live, &message)) {
-                terms.extend(known.patient(&document).map(|patient| term("patient", &patient)));
-                terms.extend(known.orders(&document).iter().take(ORDERS_MAX).map(|order| term("order", order)));
-            }
-        }
-    }
+    terms.extend(source.patient(document).map(|patient| term(keys, "patient", &patient)));
+    terms.extend(source.orders(document).iter().take(ORDERS_MAX).map(|order| term(keys, "order", order)));
     terms
 }
 
-/// The subject of an event: the number of the prescription. The patient finds the message behind it.
-fn subject_of(event: &[u8]) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    struct Attributes {
-        subject: Option<String>,
-    }
-    serde_json::from_slice::<Attributes>(event).ok()?.subject
+/// What an event can be found by: its id, and the number of the prescription, which is its subject. The patient
+/// finds the message behind it.
+pub fn terms_of_event(keys: &Keys, id: &str, subject: &str) -> Vec<Term> {
+    vec![term(keys, "control_id", id), term(keys, "order", subject)]
+}
+
+fn term(keys: &Keys, kind: &'static str, value: &str) -> Term {
+    keys.term(kind, &normalise(kind, value))
 }
 
 /// Two ways of writing one identifier are one: digits of any script, blanks and dashes in a patient's.
@@ -228,7 +213,7 @@ mod tests {
         let search = Search::open(folder.path(), keys.clone()).unwrap();
         let term = keys.term("order", "RX88-1");
         search
-            .blocking(move |connection, _| {
+            .blocking(move |connection| {
                 write_terms(
                     connection,
                     &[(term, MessageId(1)), (term, MessageId(2)), (term, MessageId(3))],

@@ -28,6 +28,7 @@ CREATE TABLE message (
   reason      TEXT,
   body        BLOB    NOT NULL,
   answer      BLOB,
+  terms       BLOB    NOT NULL,        -- HMACs that people find it by, 16 bytes each
   checksum    INTEGER NOT NULL         -- CRC-32 of the row: what the disk did to it is found
 );
 

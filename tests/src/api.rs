@@ -71,7 +71,16 @@ impl Api {
         self.json(&format!("/api/v1/messages/{id}"))
     }
 
-    /// Waits until no message is on its way.
+    /// Waits until nothing is on its way inside the hub, by its own count: quick to ask, so that it can be timed.
+    pub fn idle(&self, within: Duration) -> Fallible<()> {
+        wait::until("nothing is on its way", within, || {
+            let (_, metrics) = self.text("/metrics")?;
+            let none = |line: &str| line.strip_prefix("hub_messages_in_flight ").is_some_and(|count| count == "0");
+            Ok(metrics.lines().any(none).then_some(()))
+        })
+    }
+
+    /// Waits until no message is on its way, by the state of every message.
     pub fn drained(&self, within: Duration) -> Fallible<()> {
         wait::until("every message is at an end", within, || {
             let open = self.json("/api/v1/messages?state=accepted&limit=1")?;

@@ -23,7 +23,9 @@ use crate::domain::refusal::{Class, Refusal};
 use crate::journey::Hub;
 use crate::journey::apply::{Decision, DomainBatch, End};
 use crate::journey::blame::provoke;
+use crate::keys::Keys;
 use crate::routes::Channel;
+use crate::search::terms_of_event;
 use crate::store::{
     AggregateChange, AggregateKey, AssignedNumber, Cause, Flags, MessageId, NewMessage, Row, StoreError,
 };
@@ -38,6 +40,13 @@ pub struct PrescriptionActor {
     hub: Arc<Hub>,
     rules: Rules,
     numbers: Numbers,
+}
+
+/// What one decision is made of.
+struct Matter<'a> {
+    record: &'a Record,
+    keys: &'a Keys,
+    now: Timestamp,
 }
 
 /// Numbers of one day that are this actor's to give.
@@ -115,9 +124,10 @@ impl PrescriptionActor {
         command: Result<Command, Refusal>,
         now: Timestamp,
     ) -> Decision {
+        let matter = Matter { record, keys: &self.hub.keys.clone(), now };
         let command = match command {
             Ok(command) => command,
-            Err(refusal) => return refuse(known, record, refusal, now),
+            Err(refusal) => return refuse(known, &matter, refusal),
         };
         provoke("APPLY", command.order.number());
         let cause = record.id.to_string();
@@ -128,8 +138,8 @@ impl PrescriptionActor {
             prior: command.replaces.as_ref().and_then(|order| known.line(order)),
         };
         match apply(held, &command, &context) {
-            Ok(effects) => decision_of(known, record, effects, End::Applied, now),
-            Err(refusal) => refuse(known, record, refusal, now),
+            Ok(effects) => decision_of(known, &matter, effects, End::Applied),
+            Err(refusal) => refuse(known, &matter, refusal),
         }
     }
 
@@ -199,19 +209,19 @@ fn key_of(order: &OrderIdentity) -> AggregateKey {
     AggregateKey { kind: KIND, authority: order.assigning_authority().to_owned(), number: order.number().to_owned() }
 }
 
-fn refuse(known: &mut Known, record: &Record, refusal: Refusal, now: Timestamp) -> Decision {
+fn refuse(known: &mut Known, matter: &Matter<'_>, refusal: Refusal) -> Decision {
     let cause = Cause::new(refusal.code(), &refusal.to_string());
     let end = match refusal.class() {
         Class::Reject => End::Refused(cause),
         Class::Wait => End::Wait(cause),
     };
     let noticed = refusal.noticed.map(|noticed| *noticed).unwrap_or_default();
-    decision_of(known, record, noticed, end, now)
+    decision_of(known, matter, noticed, end)
 }
 
 /// Effects as rows and events. Effects that cannot be written are a refusal, never half a write.
-fn decision_of(known: &mut Known, record: &Record, effects: Effects, end: End, now: Timestamp) -> Decision {
-    let written = rows_of(record, &effects, now).and_then(|rows| Ok((rows, events_of(record, &effects.events, now)?)));
+fn decision_of(known: &mut Known, matter: &Matter<'_>, effects: Effects, end: End) -> Decision {
+    let written = rows_of(matter, &effects).and_then(|rows| Ok((rows, events_of(matter, &effects.events)?)));
     match written {
         Ok((rows, events)) => {
             known.learn(&effects);
@@ -223,7 +233,7 @@ fn decision_of(known: &mut Known, record: &Record, effects: Effects, end: End, n
 
 type Unwritable = crate::domain::resource::UnreadableElement;
 
-fn rows_of(record: &Record, effects: &Effects, now: Timestamp) -> Result<Vec<Row>, Unwritable> {
+fn rows_of(matter: &Matter<'_>, effects: &Effects) -> Result<Vec<Row>, Unwritable> {
     let mut rows = Vec::with_capacity(effects.states.len() + 1);
     for line in &effects.states {
         rows.push(Row::Aggregate(AggregateChange {
@@ -231,8 +241,8 @@ fn rows_of(record: &Record, effects: &Effects, now: Timestamp) -> Result<Vec<Row
             expected: line.version.saturating_sub(1),
             state: line.status.name(),
             body: line.to_json()?,
-            at: now,
-            by: record.id.message,
+            at: matter.now,
+            by: matter.record.id.message,
         }));
     }
     if let Some(assigned) = &effects.assigned {
@@ -245,12 +255,13 @@ fn rows_of(record: &Record, effects: &Effects, now: Timestamp) -> Result<Vec<Row
     Ok(rows)
 }
 
-fn events_of(record: &Record, events: &[Event], now: Timestamp) -> Result<Vec<NewMessage>, Unwritable> {
-    events.iter().map(|event| Ok(message_of(record, event, event.to_json()?, now))).collect()
+fn events_of(matter: &Matter<'_>, events: &[Event]) -> Result<Vec<NewMessage>, Unwritable> {
+    events.iter().map(|event| Ok(message_of(matter, event, event.to_json()?))).collect()
 }
 
 /// An event goes back through the routes as a message of its own, in the lane of its cause.
-fn message_of(record: &Record, event: &Event, body: String, now: Timestamp) -> NewMessage {
+fn message_of(matter: &Matter<'_>, event: &Event, body: String) -> NewMessage {
+    let Matter { record, keys, now } = *matter;
     NewMessage {
         received_at: now,
         source: Channel::Prescription.events().into(),
@@ -267,6 +278,7 @@ fn message_of(record: &Record, event: &Event, body: String, now: Timestamp) -> N
         refusal: None,
         body: body.into(),
         answer: None,
+        terms: terms_of_event(keys, &event.id, &event.subject),
         repeat_since: None,
     }
 }

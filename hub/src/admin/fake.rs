@@ -145,6 +145,7 @@ impl Fake {
             refusal: None,
             body: Bytes::copy_from_slice(body),
             answer: Some(Bytes::from(format!("MSH|^~\\&|HUB\rMSA|AA|{control_id}|{CANARY}\r"))),
+            terms: Vec::new(),
             repeat_since: None,
         })
         .await

@@ -121,15 +121,7 @@ impl From<StoreError> for Problem {
     /// The error's own text goes to the log and ends here.
     fn from(error: StoreError) -> Problem {
         tracing::error!(%error, "the store could not answer");
-        let (code, title) = match error {
-            StoreError::NoSpace => ("HUB0201", "no space left for the journal"),
-            StoreError::Busy => ("HUB0202", "the journal is locked by another process"),
-            StoreError::Broken(_) => ("HUB0203", "the journal cannot be written"),
-            StoreError::Closed => ("HUB0204", "the journal is closed"),
-            StoreError::Statement(_) => ("HUB0205", "the store refused a statement"),
-            StoreError::Corrupt(_) | StoreError::CorruptMessage(_) => ("HUB0207", "a row of the journal is corrupt"),
-        };
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, title)
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.code(), error.reason())
     }
 }
 

@@ -50,6 +50,8 @@ pub enum End {
     Wait(Cause),
     /// It was charged too often.
     Poisoned(Cause),
+    /// The store can neither take its effect nor say what it would be.
+    Dead(Cause),
 }
 
 impl Decision {
@@ -120,7 +122,7 @@ fn standing(
     match end {
         End::Applied => (DeliveryState::Delivered, None, None),
         End::Refused(cause) => (DeliveryState::Refused, Some(cause), None),
-        End::Poisoned(cause) => (DeliveryState::DeadLettered, Some(cause), None),
+        End::Poisoned(cause) | End::Dead(cause) => (DeliveryState::DeadLettered, Some(cause), None),
         End::Wait(cause) => {
             let policy = RetryPolicy::of_delivery(&live.configuration, &record.route, &record.channel);
             let since_first = now.0.saturating_sub(record.created_at.0);
@@ -144,7 +146,7 @@ fn verdict_of(end: &End) -> AttemptVerdict {
     match end {
         End::Applied => AttemptVerdict::Delivered,
         End::Refused(_) => AttemptVerdict::Rejected,
-        End::Wait(_) => AttemptVerdict::Failed,
+        End::Wait(_) | End::Dead(_) => AttemptVerdict::Failed,
         End::Poisoned(_) => AttemptVerdict::Panicked,
     }
 }

@@ -25,7 +25,7 @@ use crate::telemetry::{Metrics, Of};
 const BATCH_MAX: usize = 128;
 /// Pause before records whose state changed under them are decided again.
 const PAUSE_AFTER_CONFLICT: Duration = Duration::from_millis(5);
-/// Conflicts in a row that are borne before a record is left to the next start.
+/// Conflicts in a row that are borne before a record is dead-lettered.
 const CONFLICTS_MAX: u32 = 100;
 
 /// A domain actor's cell.
@@ -52,6 +52,8 @@ struct Charged {
     records: Vec<Record>,
     charges: Vec<u32>,
     conflicts: u32,
+    /// So many of the first records are decided one at a time: one of them cannot be.
+    singly: usize,
 }
 
 impl<D: Domain> Consumer<D> {
@@ -59,7 +61,7 @@ impl<D: Domain> Consumer<D> {
     pub async fn run(mut self) {
         while let Some(records) = self.partition.next(BATCH_MAX).await {
             let charges = vec![0; records.len()];
-            let mut batch = Charged { records, charges, conflicts: 0 };
+            let mut batch = Charged { records, charges, conflicts: 0, singly: 0 };
             while !batch.records.is_empty() {
                 let done = match self.step(&mut batch).await {
                     Ok(done) => done,
@@ -72,6 +74,7 @@ impl<D: Domain> Consumer<D> {
                 self.partition.acknowledge(done).await;
                 batch.records.drain(..done);
                 batch.charges.drain(..done);
+                batch.singly = batch.singly.saturating_sub(done);
                 for _ in 0..done {
                     self.hub.metrics.in_flight.dec();
                 }
@@ -82,7 +85,7 @@ impl<D: Domain> Consumer<D> {
     /// Decides and commits the next records; returns how many are done.
     async fn step(&self, batch: &mut Charged) -> Result<usize, StoreError> {
         let alone = batch.records.first().is_some_and(|record| record.suspect);
-        let count = if alone { 1 } else { together(&batch.records) };
+        let count = if alone || batch.singly > 0 { 1 } else { together(&batch.records) };
         fail::fail_point!("consume.before_apply", |_| Ok(0));
         let now = self.hub.clock.now();
         let records: Arc<[Record]> = batch.records.iter().take(count).cloned().collect();
@@ -105,7 +108,8 @@ impl<D: Domain> Consumer<D> {
                 tokio::time::sleep(PAUSE_AFTER_CONFLICT).await;
                 Ok(0)
             }
-            Ok(Err(error)) => Err(error),
+            Ok(Err(error)) if error.is_the_end() => Err(error),
+            Ok(Err(error)) => self.part_with(batch, &records, &error).await,
             Err(Fault::Stopped) => Err(StoreError::Closed),
             Err(Fault::Panicked(place)) => self.blame(batch, &records, in_hand.place(), &place).await,
         }
@@ -146,6 +150,43 @@ impl<D: Domain> Consumer<D> {
         self.commit(batch, &buried, decisions, false).await
     }
 
+    /// The store cannot say what a decision needs: the records are decided one at a time, and the one that
+    /// cannot be decided is a dead letter; its neighbours go on (H8).
+    async fn part_with(
+        &self,
+        batch: &mut Charged,
+        records: &[Record],
+        error: &StoreError,
+    ) -> Result<usize, StoreError> {
+        match records {
+            [only] => self.bury(only, Cause::from(error)).await.map(|()| 1),
+            several => {
+                batch.singly = several.len();
+                Ok(0)
+            }
+        }
+    }
+
+    /// A record that can neither be applied nor refused has its end as a dead letter, and is seen.
+    async fn bury(&self, record: &Record, cause: Cause) -> Result<(), StoreError> {
+        tracing::error!(delivery = %record.id, code = %cause.code, reason = %cause.reason, "cannot be applied");
+        let decision = Decision::ending(End::Dead(cause));
+        let buried = unit_of(&self.hub.live.load(), record, decision, self.hub.clock.now());
+        let outcomes = commit_surely(&self.hub, vec![buried.unit.clone()]).await?;
+        match outcomes.into_iter().next() {
+            Some(Outcome::Failed(error)) => Err(error),
+            Some(Outcome::Committed(ids)) => {
+                self.settle(record, buried, &ids).await;
+                Ok(())
+            }
+            // It has its end already.
+            Some(Outcome::AlreadyApplied | Outcome::Conflict | Outcome::Repeat { .. }) | None => {
+                self.aside.decided(record.id);
+                Ok(())
+            }
+        }
+    }
+
     /// One commit for all decisions. What conflicts is decided again, with everything behind it.
     async fn commit(
         &self,
@@ -170,9 +211,7 @@ impl<D: Domain> Consumer<D> {
         for ((record, one), outcome) in records.iter().zip(applied).zip(outcomes) {
             match outcome {
                 Outcome::Conflict => return self.after_conflict(batch, record, done).await,
-                Outcome::Failed(error) => {
-                    tracing::error!(delivery = %record.id, %error, "not applied; the next start tries again");
-                }
+                Outcome::Failed(error) => self.bury(record, Cause::from(&error)).await?,
                 Outcome::Committed(ids) => self.settle(record, one, &ids).await,
                 Outcome::AlreadyApplied | Outcome::Repeat { .. } => self.aside.decided(record.id),
             }
@@ -185,7 +224,9 @@ impl<D: Domain> Consumer<D> {
     async fn after_conflict(&self, batch: &mut Charged, record: &Record, done: usize) -> Result<usize, StoreError> {
         batch.conflicts = if done == 0 { batch.conflicts + 1 } else { 1 };
         if batch.conflicts > CONFLICTS_MAX {
-            tracing::error!(delivery = %record.id, "in conflict for too long; left to the next start");
+            batch.conflicts = 0;
+            let reason = format!("its decision was in conflict {CONFLICTS_MAX} times");
+            self.bury(record, Cause::new("HUB0214", &reason)).await?;
             return Ok(done + 1);
         }
         tokio::time::sleep(PAUSE_AFTER_CONFLICT).await;

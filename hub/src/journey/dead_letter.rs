@@ -9,8 +9,12 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::consume::shard_of;
+use super::route::commit_surely;
 use super::{Accepted, Answered, Hub, Journaled, Only};
-use crate::store::{Cause, DeliveryId, DeliveryState, Journey, MessageId, RunState, StoreError};
+use crate::store::{
+    Cause, DeliveryChange, DeliveryId, DeliveryState, Journey, MessageId, MessageRef, NewRun, OpenDelivery, Row,
+    RunState, StoreError, UnitOfWork,
+};
 
 /// Runs of one message at most: a replay that repeats itself must end somewhere.
 const RUNS_MAX: u32 = 1000;
@@ -42,6 +46,36 @@ pub enum ReplayError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// A delivery that cannot be made any more has its end here.
+pub async fn bury_delivery(hub: &Hub, delivery: &OpenDelivery, cause: Cause) -> Result<(), StoreError> {
+    tracing::error!(delivery = %delivery.id, code = %cause.code, reason = %cause.reason, "cannot be delivered");
+    let change = DeliveryChange {
+        id: delivery.id,
+        state: DeliveryState::DeadLettered,
+        attempts: delivery.attempts.saturating_add(1),
+        next_at: None,
+        at: hub.clock.now(),
+        cause: Some(cause),
+    };
+    commit_surely(hub, vec![UnitOfWork::of(vec![Row::ChangeDelivery(change)])]).await.map(|_| ())
+}
+
+/// A message that cannot be read back, and so cannot be routed, has its end here.
+pub async fn bury_unread(hub: &Hub, id: MessageId, cause: Cause) -> Result<(), StoreError> {
+    tracing::error!(%id, code = %cause.code, reason = %cause.reason, "cannot be routed");
+    let run = NewRun {
+        message: MessageRef::Stored(id),
+        run_no: 1,
+        route: None,
+        mapping: None,
+        configuration: hub.live.load().number,
+        started_at: hub.clock.now(),
+        state: RunState::DeadLettered,
+        cause: Some(cause),
+    };
+    commit_surely(hub, vec![UnitOfWork::of(vec![Row::Run(run)])]).await.map(|_| ())
 }
 
 /// Replays through the shards.

@@ -11,12 +11,13 @@ use tokio::sync::mpsc;
 
 use super::blame::{CHARGES_MAX, deadly};
 use super::consume::shard_of;
+use super::dead_letter::{bury_delivery, bury_unread};
 use super::publish::{Aside, record_again};
 use super::route::commit_surely;
 use super::{Accepted, Hub, Journaled};
 use crate::broker::Record;
 use crate::routes::Channel;
-use crate::store::{Charge, DeliveryChange, DeliveryState, OpenDelivery, Row, StoreError, StoredMessage, UnitOfWork};
+use crate::store::{Cause, Charge, DeliveryState, OpenDelivery, Row, StoreError, StoredMessage, UnitOfWork};
 
 /// Unfinished messages or records that are read at once. More than can be under way at a time.
 const READ_MAX: usize = 100_000;
@@ -74,13 +75,25 @@ impl Recovery {
                 self.feed_record(&delivery, &charged, clean).await?;
             }
         }
-        let unrouted = self.hub.store.unrouted(READ_MAX).await?;
+        let unrouted = self.unrouted().await?;
         let messages = unrouted.len();
         for (message, charges) in unrouted {
             self.feed_message(message, charges, clean).await;
         }
         self.wait_until_through().await;
         Ok(Found { messages, records, clean })
+    }
+
+    /// Messages that no route has seen. One that does not read back does not stop the others.
+    async fn unrouted(&self) -> Result<Vec<(StoredMessage, u32)>, StoreError> {
+        loop {
+            match self.hub.store.unrouted(READ_MAX).await {
+                Err(error @ StoreError::CorruptMessage(id)) => {
+                    bury_unread(&self.hub, id, Cause::from(&error)).await?;
+                }
+                other => return other,
+            }
+        }
     }
 
     /// What was alone in hand when the process died is charged with it.
@@ -98,31 +111,19 @@ impl Recovery {
     async fn feed_record(&self, delivery: &OpenDelivery, charged: &[Charge], clean: bool) -> Result<(), StoreError> {
         let message = delivery.id.message;
         if charged.iter().any(|charge| charge.message == message && charge.charges >= CHARGES_MAX) {
-            return self.bury(delivery).await;
+            return bury_delivery(&self.hub, delivery, deadly("apply")).await;
         }
         if delivery.state == DeliveryState::Waiting {
             self.aside.remember();
             return Ok(());
         }
-        if let Some(record) = record_again(&self.hub, delivery, !clean).await {
+        if let Some(record) = record_again(&self.hub, delivery, !clean).await? {
             self.hub.metrics.in_flight.inc();
             if self.records.send(record).await.is_err() {
                 self.hub.metrics.in_flight.dec();
             }
         }
         Ok(())
-    }
-
-    async fn bury(&self, delivery: &OpenDelivery) -> Result<(), StoreError> {
-        let change = DeliveryChange {
-            id: delivery.id,
-            state: DeliveryState::DeadLettered,
-            attempts: delivery.attempts.saturating_add(1),
-            next_at: None,
-            at: self.hub.clock.now(),
-            cause: Some(deadly("apply")),
-        };
-        commit_surely(&self.hub, vec![UnitOfWork::of(vec![Row::ChangeDelivery(change)])]).await.map(|_| ())
     }
 
     async fn feed_message(&self, stored: StoredMessage, charges: u32, clean: bool) {

@@ -13,10 +13,13 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Hub;
+use super::dead_letter::bury_delivery;
 use super::route::commit_surely;
 use crate::broker::{Broker, Record};
 use crate::routes::Channel;
-use crate::store::{AttemptVerdict, DeliveryId, DeliveryState, Lane, NewAttempt, OpenDelivery, Row, UnitOfWork};
+use crate::store::{
+    AttemptVerdict, Cause, DeliveryId, DeliveryState, Lane, NewAttempt, OpenDelivery, Row, StoreError, UnitOfWork,
+};
 
 /// Records that wait for the publisher at most.
 pub const QUEUE_MAX: usize = 1024;
@@ -155,19 +158,23 @@ impl Publisher {
             return;
         }
         match record_again(&self.hub, &delivery, false).await {
-            Some(record) => {
+            Ok(Some(record)) => {
                 self.hub.metrics.in_flight.inc();
                 self.publish_surely(vec![record]).await;
             }
-            None => self.aside.decided(delivery.id),
+            Ok(None) => self.aside.decided(delivery.id),
+            Err(error) => {
+                tracing::warn!(%error, "cannot publish again what stands aside");
+                self.aside.decided(delivery.id);
+            }
         }
     }
 }
 
-/// The record of an open delivery, made again from its rows.
-pub async fn record_again(hub: &Hub, delivery: &OpenDelivery, suspect: bool) -> Option<Record> {
+/// The record of an open delivery, made again from its rows; none if it cannot be, and then it is a dead letter.
+pub async fn record_again(hub: &Hub, delivery: &OpenDelivery, suspect: bool) -> Result<Option<Record>, StoreError> {
     match hub.store.output(delivery.id).await {
-        Ok(Some(output)) => Some(Record {
+        Ok(Some(output)) => Ok(Some(Record {
             id: delivery.id,
             channel: Arc::clone(&delivery.destination),
             key: delivery.lane,
@@ -180,12 +187,12 @@ pub async fn record_again(hub: &Hub, delivery: &OpenDelivery, suspect: bool) -> 
             charges: delivery.charges,
             suspect,
             body: output.body,
-        }),
-        Ok(None) => None,
-        Err(error) => {
-            tracing::warn!(delivery = %delivery.id, %error, "its document cannot be read");
-            None
+        })),
+        Ok(None) => Ok(None),
+        Err(error @ (StoreError::Corrupt(_) | StoreError::CorruptMessage(_))) => {
+            bury_delivery(hub, delivery, Cause::from(&error)).await.map(|()| None)
         }
+        Err(error) => Err(error),
     }
 }
 

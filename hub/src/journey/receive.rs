@@ -26,6 +26,7 @@ use super::consume::shard_of;
 use super::{Accepted, Answered, Hub, Journaled, Live};
 use crate::admin::TapEvent;
 use crate::routes::{Charset, MllpSource, SourceAdapter, SourceSpec};
+use crate::search::terms_of_document;
 use crate::store::{Cause, Flags, HandOver, MessageId, NewMessage, Outcome, Row, StoreError, UnitOfWork};
 use crate::telemetry::{Metrics, Of};
 
@@ -262,6 +263,7 @@ impl Receiver {
             refusal,
             body: arrival.bytes.clone(),
             answer,
+            terms: terms_of_document(&self.hub().keys, &header.control_id().text(), source, document),
             repeat_since: accepted.then(|| Timestamp(arrival.received_at.0.saturating_sub(window))),
         }
     }
@@ -293,6 +295,7 @@ impl Receiver {
             refusal: Some(objection.cause()),
             body: arrival.bytes.clone(),
             answer: reply.now.clone(),
+            terms: Vec::new(),
             repeat_since: None,
         };
         self.keep_refused(new, objection).await;

@@ -18,7 +18,7 @@ use super::outbox::Outbox;
 use super::{Accepted, Hub, Journaled, Live};
 use crate::actors::{Fault, Handle, Work};
 use crate::admin::TapEvent;
-use crate::store::{Charge, Outcome, Row, StoreError, UnitOfWork};
+use crate::store::{Cause, Charge, Outcome, Row, StoreError, UnitOfWork};
 use crate::telemetry::{Metrics, Of};
 
 /// Messages in one batch at most.
@@ -190,11 +190,11 @@ impl Shard {
         }
         let outcomes = self.commit_surely(units).await?;
         for ((accepted, one), outcome) in batch.into_iter().zip(mapped).zip(outcomes) {
+            let one = match outcome {
+                Outcome::Failed(error) => self.bury(&accepted.message, &error).await?,
+                Outcome::Committed(_) | Outcome::Repeat { .. } | Outcome::AlreadyApplied | Outcome::Conflict => one,
+            };
             self.hub.metrics.in_flight.dec();
-            if let Outcome::Failed(error) = outcome {
-                tracing::error!(id = %accepted.message.id, %error, "not routed; the next start tries again");
-                continue;
-            }
             for (route, state) in &one.runs {
                 Metrics::count(&self.hub.metrics.runs, route, state.word());
                 self.tell(&accepted.message, route, state.word(), &one);
@@ -208,6 +208,18 @@ impl Shard {
             }
         }
         Ok(())
+    }
+
+    /// A message whose runs the store refuses has its end as a dead letter, and is seen.
+    async fn bury(&self, message: &Journaled, error: &StoreError) -> Result<Mapped, StoreError> {
+        tracing::error!(id = %message.id, %error, "cannot be routed");
+        let mut buried = bury(&self.hub.live.load(), message, Cause::from(error), self.hub.clock.now());
+        for outcome in self.commit_surely(vec![buried.take_unit()]).await? {
+            if let Outcome::Failed(again) = outcome {
+                tracing::error!(id = %message.id, error = %again, "has no end");
+            }
+        }
+        Ok(buried)
     }
 
     fn tell(&self, message: &Journaled, route: &Arc<str>, outcome: &'static str, mapped: &Mapped) {

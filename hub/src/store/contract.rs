@@ -11,7 +11,7 @@ mod pages;
 mod people;
 mod recovery;
 mod repeats;
-mod samples;
+pub(crate) mod samples;
 mod units;
 mod wrong;
 
@@ -129,7 +129,7 @@ macro_rules! with_all_checks {
             recovery: who_was_alone_in_hand_is_known_after_a_stop,
             recovery: the_oldest_unrouted_is_never_hidden,
             recovery: unrouted_is_exact_after_any_interleaving,
-            recovery: messages_are_read_on_in_order,
+            recovery: terms_are_read_in_the_order_of_the_journal,
             outbox: open_deliveries_are_the_oldest_first,
             outbox: a_delivery_is_open_until_it_ends,
             outbox: an_output_reads_back,

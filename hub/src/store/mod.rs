@@ -120,6 +120,41 @@ impl StoreError {
     pub const fn is_passing(&self) -> bool {
         matches!(self, StoreError::NoSpace | StoreError::Busy)
     }
+
+    /// Whether this store will commit nothing any more.
+    pub const fn is_the_end(&self) -> bool {
+        matches!(self, StoreError::Broken(_) | StoreError::Closed)
+    }
+
+    /// Its page in `docs/errors`.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            StoreError::NoSpace => "HUB0201",
+            StoreError::Busy => "HUB0202",
+            StoreError::Broken(_) => "HUB0203",
+            StoreError::Closed => "HUB0204",
+            StoreError::Statement(_) => "HUB0205",
+            StoreError::Corrupt(_) | StoreError::CorruptMessage(_) => "HUB0207",
+        }
+    }
+
+    /// What it says, in words that tell nothing of a row.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            StoreError::NoSpace => "no space left for the journal",
+            StoreError::Busy => "the journal is locked by another process",
+            StoreError::Broken(_) => "the journal cannot be written",
+            StoreError::Closed => "the journal is closed",
+            StoreError::Statement(_) => "the store refused a statement",
+            StoreError::Corrupt(_) | StoreError::CorruptMessage(_) => "a row of the journal is corrupt",
+        }
+    }
+}
+
+impl From<&StoreError> for Cause {
+    fn from(error: &StoreError) -> Cause {
+        Cause::new(error.code(), error.reason())
+    }
 }
 
 /// What is done with the outcome of a unit before its caller is answered. It must not wait.
@@ -172,8 +207,8 @@ pub trait Store: Send + Sync + 'static {
     /// Dead-lettered deliveries and runs, newest first.
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, StoreError>;
 
-    /// Messages after `after` in journal order, for the search index.
-    async fn read_on(&self, after: MessageId, limit: usize) -> Result<Vec<StoredMessage>, StoreError>;
+    /// What the messages after `after` can be found by, in journal order, for the search index.
+    async fn terms_after(&self, after: MessageId, limit: usize) -> Result<Vec<(MessageId, Vec<Term>)>, StoreError>;
 
     /// A single fact.
     async fn fact(&self, name: &str) -> Result<Option<String>, StoreError>;

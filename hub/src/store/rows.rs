@@ -8,6 +8,9 @@ use bytes::Bytes;
 
 use super::ids::{DeliveryId, MessageId};
 
+/// An HMAC of an identifier that a message can be found by (H10).
+pub type Term = [u8; 16];
+
 /// A key that keeps messages in order: an HMAC, never the identifier itself (H10).
 pub type Lane = [u8; 16];
 
@@ -184,6 +187,8 @@ pub struct NewMessage {
     pub body: Bytes,
     /// What is answered when the commit has returned.
     pub answer: Option<Bytes>,
+    /// What people find it by.
+    pub terms: Vec<Term>,
     /// A repeat is looked for since this time; none looks for no repeat.
     pub repeat_since: Option<Timestamp>,
 }

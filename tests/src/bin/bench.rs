@@ -64,8 +64,9 @@ fn measure_hub(message: &Path, duration: Duration) -> Fallible<Process> {
     let begun = Stopwatch::start();
     let plan = Plan { connections: CONNECTIONS, duration, rate: None, first: 1 };
     let fast = load::run(hub.mllp(SOURCE)?, message, plan)?;
-    hub.api().drained(DRAINED_WITHIN)?;
+    hub.api().idle(DRAINED_WITHIN)?;
     let applied_per_second = load::per_second(fast.messages, begun.elapsed());
+    hub.api().drained(DRAINED_WITHIN)?;
 
     let plan = Plan { duration: duration / 2, rate: Some(QUIET_PER_SECOND), first: FIRST_QUIET, ..plan };
     let quiet = load::run(hub.mllp(SOURCE)?, message, plan)?;

@@ -54,7 +54,7 @@ fn main() -> Fallible<()> {
     let mut json = report.json();
     let mut lines = report.lines();
     if let Some(http) = arguments.http {
-        Api::new(http).drained(DRAINED_WITHIN)?;
+        Api::new(http).idle(DRAINED_WITHIN)?;
         let rate = load::per_second(report.messages, begun.elapsed());
         lines.push_str(&format!("end to end a second {rate:>10.0}\n"));
         if let Some(fields) = json.as_object_mut() {

@@ -74,9 +74,24 @@ pub async fn run_errand(errand: Errand) -> Settled {
             fail::fail_point!("deliver.after_answer", |_| Settled { item: item.clone(), place, wait: Some(PUT_OFF) });
             record(&hub, &destination, &mut item, verdict, began).await
         }
-        Err(wait) => wait,
+        Err(Unready::NotNow(wait)) => Some(wait),
+        Err(Unready::Gone) => None,
+        Err(Unready::Unreadable(cause)) => {
+            let began = (hub.clock.now(), Instant::now());
+            record(&hub, &destination, &mut item, Judged::Rejected(cause), began).await
+        }
     };
     Settled { item, place, wait }
+}
+
+/// Why an attempt cannot be begun.
+enum Unready {
+    /// It can be after so long.
+    NotNow(Duration),
+    /// Its document does not read back.
+    Unreadable(Cause),
+    /// There is no such delivery.
+    Gone,
 }
 
 /// What an attempt is judged to be.
@@ -86,12 +101,12 @@ enum Judged {
     Failed { reason: String, after: Option<Duration> },
 }
 
-/// Waits for the rate and finds the document. `Err`: not now, but after so long; or never.
-async fn prepare(hub: &Hub, destination: &str, item: &Item) -> Result<(Format, Bytes), Option<Duration>> {
+/// Waits for the rate and finds the document.
+async fn prepare(hub: &Hub, destination: &str, item: &Item) -> Result<(Format, Bytes), Unready> {
     let limits = hub.limits.load_full();
     for name in [&rate_of_route(&item.route), destination] {
         if let Some(limiter) = limits.get(name) {
-            limiter.pass(LIMIT_DEADLINE).await.map_err(|_| Some(PUT_OFF))?;
+            limiter.pass(LIMIT_DEADLINE).await.map_err(|_| Unready::NotNow(PUT_OFF))?;
         }
     }
     if let Some(document) = item.document.clone() {
@@ -99,10 +114,13 @@ async fn prepare(hub: &Hub, destination: &str, item: &Item) -> Result<(Format, B
     }
     match hub.store.output(item.id).await {
         Ok(Some(output)) => Ok((output.format, output.body)),
-        Ok(None) => Err(None),
+        Ok(None) => Err(Unready::Gone),
+        Err(error @ (StoreError::Corrupt(_) | StoreError::CorruptMessage(_))) => {
+            Err(Unready::Unreadable(Cause::from(&error)))
+        }
         Err(error) => {
             tracing::warn!(delivery = %item.id, %error, "its document cannot be read");
-            Err(Some(PUT_OFF))
+            Err(Unready::NotNow(PUT_OFF))
         }
     }
 }

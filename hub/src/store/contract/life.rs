@@ -145,7 +145,7 @@ pub(super) async fn a_closed_store_says_so(ground: &dyn Ground) {
     );
     assert_eq!(store.journey(id).await.err(), Some(closed.clone()));
     assert_eq!(store.dead_letters(1).await.err(), Some(closed.clone()));
-    assert_eq!(store.read_on(id, 1).await.err(), Some(closed.clone()));
+    assert_eq!(store.terms_after(id, 1).await.err(), Some(closed.clone()));
     assert_eq!(store.fact("colour").await.err(), Some(closed));
     let again = ground.open().await;
     assert_eq!(super::samples::all(&*again).await.len(), 1, "what was committed before is there");

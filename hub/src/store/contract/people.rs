@@ -32,6 +32,7 @@ pub(super) async fn a_message_reads_back_whole(ground: &dyn Ground) {
         refusal: Some(Cause::new("HUB0101", "no such type")),
         body: (0..=255).cycle().take(70_000).collect(),
         answer: Some(Bytes::from_static(b"\x0bMSA\x1c\r")),
+        terms: vec![[1; 16], [2; 16]],
         repeat_since: None,
     };
     let bare = NewMessage { lane: None, answer: None, body: Bytes::new(), ..message("") };

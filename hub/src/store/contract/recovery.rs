@@ -10,7 +10,9 @@ use super::samples::{
     accept, all, commit, configuration, ids, is_refused, message, must_commit, refused, routed, run, unrouted,
 };
 use super::{Ground, Stop};
-use crate::store::{Charge, MessageId, MessageRef, NewRun, Outcome, Row, RunState, Store, UnitOfWork};
+use crate::store::{
+    Charge, MessageId, MessageRef, NewMessage, NewRun, Outcome, Row, RunState, Store, Term, UnitOfWork,
+};
 
 pub(super) async fn refused_messages_are_kept_and_not_fed_again(ground: &dyn Ground) {
     let mut store = ground.open().await;
@@ -203,23 +205,24 @@ async fn take(store: &dyn Store, model: &mut Model, step: Step) {
     }
 }
 
-pub(super) async fn messages_are_read_on_in_order(ground: &dyn Ground) {
+pub(super) async fn terms_are_read_in_the_order_of_the_journal(ground: &dyn Ground) {
     let store = ground.open().await;
-    let names: Vec<String> = (0..25).map(|place| format!("C{place}")).collect();
-    for name in &names {
-        let one = if name.ends_with('3') { refused(name) } else { message(name) };
-        accept(&*store, one).await;
+    let terms: Vec<Vec<Term>> = (0..25).map(|place| vec![[place; 16]; usize::from(place) % 3]).collect();
+    for (place, of_one) in terms.iter().enumerate() {
+        let name = format!("C{place}");
+        let one = if name.ends_with('3') { refused(&name) } else { message(&name) };
+        accept(&*store, NewMessage { terms: of_one.clone(), ..one }).await;
     }
     let mut read = Vec::new();
     let mut at = MessageId(0);
     loop {
-        let batch = store.read_on(at, 4).await.unwrap();
-        let Some(last) = batch.last() else { break };
-        assert!(batch.len() <= 4 && last.id > at);
-        at = last.id;
-        read.extend(batch.into_iter().map(|message| message.control_id.to_string()));
+        let batch = store.terms_after(at, 4).await.unwrap();
+        let Some((last, _)) = batch.last() else { break };
+        assert!(batch.len() <= 4 && *last > at);
+        at = *last;
+        read.extend(batch.into_iter().map(|(_, of_one)| of_one));
     }
-    assert_eq!(read, names);
-    assert!(store.read_on(at, 4).await.unwrap().is_empty());
-    assert!(store.read_on(MessageId(0), 0).await.unwrap().is_empty());
+    assert_eq!(read, terms);
+    assert!(store.terms_after(at, 4).await.unwrap().is_empty());
+    assert!(store.terms_after(MessageId(0), 0).await.unwrap().is_empty());
 }

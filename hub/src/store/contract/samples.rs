@@ -21,7 +21,7 @@ pub(super) fn after(seconds: u64) -> Timestamp {
 }
 
 /// A message that is accepted; repeats of it are not looked for.
-pub(super) fn message(control_id: &str) -> NewMessage {
+pub(crate) fn message(control_id: &str) -> NewMessage {
     NewMessage {
         received_at: START,
         source: "kasr-al-ainy".into(),
@@ -38,6 +38,7 @@ pub(super) fn message(control_id: &str) -> NewMessage {
         refusal: None,
         body: Bytes::from(format!("MSH|^~\\&|HIS|KASR|||20261004||RDE^O11|{control_id}\r")),
         answer: Some(Bytes::from(format!("MSA|AA|{control_id}"))),
+        terms: vec![[3; 16]],
         repeat_since: None,
     }
 }
@@ -178,8 +179,12 @@ pub(super) async fn unrouted(store: &dyn Store) -> Vec<Arc<str>> {
 
 /// Control ids of all messages, in journal order.
 pub(super) async fn all(store: &dyn Store) -> Vec<Arc<str>> {
-    let found = store.read_on(MessageId(0), usize::MAX).await.expect("the journal is read");
-    found.into_iter().map(|message| message.control_id).collect()
+    let found = store.terms_after(MessageId(0), usize::MAX).await.expect("the journal is read");
+    let mut control_ids = Vec::with_capacity(found.len());
+    for (id, _) in found {
+        control_ids.push(store.message(id).await.expect("the journal is read").expect("it is there").control_id);
+    }
+    control_ids
 }
 
 /// Whether a unit failed by its own fault.

@@ -93,7 +93,7 @@ ways_to_be_wrong! {
     /// Feeds only what it accepted in this life.
     ForgetsAtAStop: the_oldest_unrouted_is_never_hidden, unrouted_is_exact_after_any_interleaving;
     /// Reads on after the next one.
-    SkipsOne: messages_are_read_on_in_order;
+    SkipsOne: terms_are_read_in_the_order_of_the_journal;
     /// Gives the newest delivery first.
     TurnsTheOutboxRound: open_deliveries_are_the_oldest_first;
     /// Lets what ended wait.

@@ -27,6 +27,7 @@ pub(super) struct MessageColumns<'r> {
     pub(super) reason: Option<&'r str>,
     pub(super) body: &'r [u8],
     pub(super) answer: Option<&'r [u8]>,
+    pub(super) terms: &'r [u8],
 }
 
 impl<'r> MessageColumns<'r> {
@@ -50,6 +51,7 @@ impl<'r> MessageColumns<'r> {
             reason: message.refusal.as_ref().map(|cause| &*cause.reason),
             body: &message.body,
             answer: message.answer.as_deref(),
+            terms: message.terms.as_flattened(),
         }
     }
 
@@ -65,6 +67,7 @@ impl<'r> MessageColumns<'r> {
         sum.bytes(self.reason.map(str::as_bytes));
         sum.bytes(Some(self.body));
         sum.bytes(self.answer);
+        sum.bytes(Some(self.terms));
         sum.finish()
     }
 }

@@ -4,6 +4,7 @@
 //! read-only connections beside it. The data folder belongs to one hub: a second one is refused with
 //! the pid of the first.
 
+mod checkpoint;
 mod checksum;
 mod people;
 mod read;
@@ -30,7 +31,7 @@ use self::read::Reader;
 use self::writer::{Job, QUEUE_MAX, Waiting, Writer, classify};
 use super::{
     AggregateKey, Charge, DeadLetter, DeliveryId, HandOver, Journey, MessageFilter, MessageId, OpenDelivery, Outcome,
-    Page, Store, StoreError, StoredAggregate, StoredMessage, StoredOutput, UnitOfWork,
+    Page, Store, StoreError, StoredAggregate, StoredMessage, StoredOutput, Term, UnitOfWork,
 };
 
 /// Connections for reading.
@@ -165,8 +166,8 @@ fn connect_writer(file: &Path, clock: Arc<dyn Clock>, folder_lock: File) -> rusq
     let connection = Connection::open(file)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.execute_batch(&format!(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = {}; PRAGMA foreign_keys = ON; PRAGMA cache_size = -8192; \
-         PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 67108864;",
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = {}; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; \
+         PRAGMA cache_size = -8192; PRAGMA journal_size_limit = 67108864;",
         synchronous()
     ))?;
     let last = connection.query_row("SELECT coalesce(max(id), 0) FROM message", [], |row| row.get(0))?;
@@ -190,6 +191,8 @@ fn connect_writer(file: &Path, clock: Arc<dyn Clock>, folder_lock: File) -> rusq
         unrouted,
         low_water: MessageId(low_water),
         broken,
+        file: file.to_owned(),
+        checkpoints: None,
         _folder_lock: folder_lock,
     })
 }
@@ -268,8 +271,8 @@ impl Store for SqliteStore {
         self.reader.dead_letters(limit).await
     }
 
-    async fn read_on(&self, after: MessageId, limit: usize) -> Result<Vec<StoredMessage>, StoreError> {
-        self.reader.read_on(after, limit).await
+    async fn terms_after(&self, after: MessageId, limit: usize) -> Result<Vec<(MessageId, Vec<Term>)>, StoreError> {
+        self.reader.terms_after(after, limit).await
     }
 
     async fn fact(&self, name: &str) -> Result<Option<String>, StoreError> {

@@ -12,7 +12,7 @@ use sqlx::{Row as _, query};
 use super::checksum::{AggregateColumns, MessageColumns, OutputColumns};
 use crate::store::{
     AggregateKey, Cause, Charge, DeliveryId, DeliveryState, Flags, Lane, MessageId, OpenDelivery, StoreError,
-    StoredAggregate, StoredMessage, StoredOutput, format_from,
+    StoredAggregate, StoredMessage, StoredOutput, Term, format_from,
 };
 
 /// Reads from the journal.
@@ -141,6 +141,7 @@ fn columns_of(row: &SqliteRow) -> Result<MessageColumns<'_>, StoreError> {
         reason: get(row, "reason")?,
         body: get(row, "body")?,
         answer: get(row, "answer")?,
+        terms: get(row, "terms")?,
     })
 }
 
@@ -186,7 +187,7 @@ pub(super) use message_columns;
 macro_rules! whole_message_columns {
     () => {
         "m.id, m.received_at, m.source, m.principal, m.peer, m.sender, m.control_id, m.type, m.format, m.lane, \
-         m.flags, m.cause, m.code, m.reason, m.identity, m.body, m.answer, m.checksum"
+         m.flags, m.cause, m.code, m.reason, m.identity, m.body, m.answer, m.terms, m.checksum"
     };
 }
 pub(super) use whole_message_columns;
@@ -271,7 +272,8 @@ impl Reader {
     pub(super) async fn aggregates(&self, keys: &[AggregateKey]) -> Result<Vec<Option<StoredAggregate>>, StoreError> {
         let asked: Vec<_> = keys.iter().map(|key| [key.kind, &key.authority, &key.number]).collect();
         let rows = query(
-            "SELECT a.kind, a.authority, a.number, a.version, a.state, a.body, a.changed_by, a.checksum FROM json_each(?1) k LEFT JOIN aggregate a ON a.kind = k.value ->> 0 \
+            "SELECT a.kind, a.authority, a.number, a.version, a.state, a.body, a.changed_by, \
+             a.checksum FROM json_each(?1) k LEFT JOIN aggregate a ON a.kind = k.value ->> 0 \
              AND a.authority = k.value ->> 1 AND a.number = k.value ->> 2 ORDER BY k.key",
         )
         .bind(serde_json::json!(asked).to_string())
@@ -296,18 +298,22 @@ impl Reader {
         rows.iter().map(|row| get(row, "assigned")).collect()
     }
 
-    pub(super) async fn read_on(&self, after: MessageId, limit: usize) -> Result<Vec<StoredMessage>, StoreError> {
-        let rows = query(concat!(
-            "SELECT ",
-            whole_message_columns!(),
-            " FROM message m WHERE m.id > ?1 ORDER BY m.id LIMIT ?2"
-        ))
-        .bind(after.0)
-        .bind(limit_of(limit))
-        .fetch_all(&self.pool)
-        .await
-        .map_err(reading)?;
-        rows.iter().map(message).collect()
+    pub(super) async fn terms_after(
+        &self,
+        after: MessageId,
+        limit: usize,
+    ) -> Result<Vec<(MessageId, Vec<Term>)>, StoreError> {
+        let rows = query("SELECT id, terms FROM message WHERE id > ?1 ORDER BY id LIMIT ?2")
+            .bind(after.0)
+            .bind(limit_of(limit))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(reading)?;
+        let terms_of = |row| {
+            let (terms, _) = get::<&[u8]>(row, "terms")?.as_chunks();
+            Ok((MessageId(get(row, "id")?), terms.to_vec()))
+        };
+        rows.iter().map(terms_of).collect()
     }
 
     pub(super) async fn in_hand(&self) -> Result<Vec<Charge>, StoreError> {

@@ -2,11 +2,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use tempfile::TempDir;
 
-use super::SqliteStore;
-use crate::store::Store;
+use super::writer::{Job, Writer};
+use super::{SqliteStore, connect_writer, migrate, take_folder};
+use crate::store::contract::samples::message;
 use crate::store::contract::{Ground, SetClock, tests_of_a_store, with_all_checks};
+use crate::store::{MessageId, NewMessage, Outcome, Row, Store, StoreError, UnitOfWork};
 
 /// A data folder. A crash leaves it as the disk has it: the next store opens a copy.
 pub(crate) struct Folder {
@@ -60,4 +63,49 @@ mod contract {
     use super::*;
 
     with_all_checks!(tests_of_a_store { super::Folder::new(); });
+}
+
+/// A writer that nobody runs: the test does its jobs itself.
+async fn idle_writer(folder: &Path) -> Writer {
+    let file = folder.join("journal.db");
+    migrate(&file).await.expect("a journal");
+    connect_writer(&file, Arc::new(SetClock::new()), take_folder(folder).expect("the folder is free"))
+        .expect("a writer")
+}
+
+#[tokio::test]
+async fn numbers_whose_commit_fails_are_not_given() {
+    let folder = TempDir::new().unwrap();
+    let mut writer = idle_writer(folder.path()).await;
+    let take = |from: &mut Writer| {
+        let (reply, mut taken) = tokio::sync::oneshot::channel();
+        from.sort(Job::TakeNumbers("day".to_owned(), 10, reply), &mut Vec::new());
+        taken.try_recv().expect("an answer")
+    };
+    assert_eq!(take(&mut writer), Ok(0));
+    writer.connection.commit_hook(Some(|| true)).unwrap();
+    assert!(matches!(take(&mut writer), Err(StoreError::Statement(_))));
+    writer.connection.commit_hook(None::<fn() -> bool>).unwrap();
+    assert_eq!(take(&mut writer), Ok(10));
+}
+
+#[tokio::test]
+async fn the_log_is_moved_into_the_file_while_the_writer_goes_on() {
+    const MESSAGES: usize = 8_000;
+    let folder = Folder::new();
+    let store = folder.open().await;
+    let body: Bytes = (0..4_000).map(|place: u32| place.to_le_bytes()[0]).collect();
+    for first in (0..MESSAGES).step_by(200) {
+        let units = (first..first + 200).map(|place| {
+            let one = NewMessage { body: body.clone(), ..message(&format!("C{place}")) };
+            UnitOfWork::of(vec![Row::Message(Box::new(one))])
+        });
+        let outcomes = store.commit(units.collect()).await;
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Committed(_))));
+    }
+    let moved = std::fs::metadata(folder.path().join("journal.db")).unwrap().len();
+    assert!(moved > 16 << 20, "{moved} bytes are in the file");
+    assert_eq!(store.terms_after(MessageId(0), usize::MAX).await.unwrap().len(), MESSAGES);
+    store.close().await;
+    assert_eq!(std::fs::metadata(folder.path().join("journal.db-wal")).map_or(0, |log| log.len()), 0);
 }

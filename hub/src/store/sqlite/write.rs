@@ -149,8 +149,8 @@ fn insert_message(connection: &Connection, message: &NewMessage, id: MessageId) 
     connection
         .prepare_cached(
             "INSERT INTO message (id, received_at, source, principal, peer, sender, control_id, type, format, lane, \
-             identity, flags, cause, code, reason, body, answer, checksum) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+             identity, flags, cause, code, reason, body, answer, terms, checksum) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
         )?
         .execute(params![
             columns.id,
@@ -170,6 +170,7 @@ fn insert_message(connection: &Connection, message: &NewMessage, id: MessageId) 
             columns.reason,
             columns.body,
             columns.answer,
+            columns.terms,
             columns.checksum(),
         ])?;
     Ok(if message.refusal.is_some() { Effect::Refused(id) } else { Effect::Accepted(id) })
@@ -208,6 +209,7 @@ fn columns_of<'r>(row: &'r rusqlite::Row<'_>) -> rusqlite::Result<MessageColumns
         reason: row.get_ref("reason")?.as_str_or_null()?,
         body: row.get_ref("body")?.as_blob()?,
         answer: row.get_ref("answer")?.as_blob_or_null()?,
+        terms: row.get_ref("terms")?.as_blob()?,
     })
 }
 

@@ -7,14 +7,16 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use adapters::clock::Clock;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::checkpoint::Checkpoints;
 use super::write::{Effect, write_row};
-use crate::store::{HandOver, MessageId, Outcome, Row, StoreError, UnitOfWork};
+use crate::store::{HandOver, MessageId, Outcome, StoreError, UnitOfWork};
 
 /// Units in one transaction at most: bounds the time that the first of them waits.
 const GROUP_UNITS_MAX: usize = 512;
@@ -62,6 +64,10 @@ pub(super) struct Writer {
     pub(super) low_water: MessageId,
     /// Set once, when the journal can no longer be trusted.
     pub(super) broken: watch::Sender<Option<StoreError>>,
+    /// The journal's file.
+    pub(super) file: PathBuf,
+    /// Moves the log into the file; there once the writer runs.
+    pub(super) checkpoints: Option<Checkpoints>,
     /// Goes last: the folder is free when the last commit is done, not before.
     pub(super) _folder_lock: File,
 }
@@ -73,10 +79,38 @@ struct GroupEffect {
     routed: Vec<MessageId>,
 }
 
+/// How far one unit came.
+enum Written {
+    /// All its rows are written.
+    Whole(Outcome),
+    /// Its first row is a condition that did not hold.
+    Nothing(Outcome),
+    /// A later row is a condition that did not hold: what was written before must go.
+    Partly(Outcome),
+}
+
+/// Why a group was undone.
+enum Undone {
+    /// SQLite refused something.
+    By(rusqlite::Error),
+    /// A unit ended after it had written something.
+    ByACondition,
+}
+
+impl From<rusqlite::Error> for Undone {
+    fn from(error: rusqlite::Error) -> Undone {
+        Undone::By(error)
+    }
+}
+
 impl Writer {
     /// Works until every sender is gone.
     pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
         self.connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+        match Checkpoints::start(&self.file, &self.connection, self.broken.clone()) {
+            Ok(checkpoints) => self.checkpoints = Some(checkpoints),
+            Err(error) => tracing::warn!(error = %self.note(&error), "the writer does its own checkpoints"),
+        }
         while let Some(first) = jobs.blocking_recv() {
             let mut group = Vec::new();
             let mut units = self.sort(first, &mut group);
@@ -86,20 +120,32 @@ impl Writer {
             }
             if !group.is_empty() {
                 self.commit_group(group);
+                self.shorten_log();
             }
         }
         self.empty_log();
     }
 
+    fn shorten_log(&mut self) {
+        let Some(checkpoints) = &mut self.checkpoints else { return };
+        if let Err(error) = checkpoints.after_commit(&self.connection) {
+            let known = self.note(&error);
+            tracing::warn!(error = %known, "the log of the journal grows on");
+        }
+    }
+
     /// After a good end the journal is one file. If a reader is still at work, the next start does it.
-    fn empty_log(&self) {
+    fn empty_log(&mut self) {
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.stop();
+        }
         if self.broken.borrow().is_none() {
             let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
         }
     }
 
     /// Puts units into the group and does the rare jobs at once; returns how many units came.
-    fn sort(&mut self, job: Job, group: &mut Vec<(Vec<UnitOfWork>, Waiting)>) -> usize {
+    pub(super) fn sort(&mut self, job: Job, group: &mut Vec<(Vec<UnitOfWork>, Waiting)>) -> usize {
         match job {
             Job::Commit(units, waiting) => {
                 let count = units.len();
@@ -107,13 +153,16 @@ impl Writer {
                 count
             }
             Job::TakeNumbers(counter, count, reply) => {
-                let taken = self.guarded(|writer| take_numbers(&writer.connection, &counter, count));
-                let _ = reply.send(taken);
+                let _ = reply.send(self.guarded(|writer| {
+                    writer.in_transaction(|writer| take_numbers(&writer.connection, &counter, count))
+                }));
                 0
             }
             Job::Configuration { hash, files, reply } => {
                 let now = self.clock.now().0;
-                let _ = reply.send(self.guarded(|writer| find_configuration(&writer.connection, &hash, &files, now)));
+                let _ = reply.send(self.guarded(|writer| {
+                    writer.in_transaction(|writer| find_configuration(&writer.connection, &hash, &files, now))
+                }));
                 0
             }
         }
@@ -128,10 +177,16 @@ impl Writer {
 
     fn commit_group(&mut self, group: Vec<(Vec<UnitOfWork>, Waiting)>) {
         let (work, callers): (Vec<_>, Vec<_>) = group.into_iter().unzip();
-        let outcomes = match self.guarded(|writer| writer.transact(&work, false)) {
-            Err(StoreError::Statement(_)) => self.guarded(|writer| writer.transact(&work, true)),
-            other => other,
-        };
+        let outcomes = self.guarded(|writer| match writer.transact(&work, false) {
+            Ok(outcomes) => Ok(outcomes),
+            Err(Undone::By(error)) if !is_statement(&error) => Err(error),
+            Err(Undone::By(_) | Undone::ByACondition) => match writer.transact(&work, true) {
+                Ok(outcomes) => Ok(outcomes),
+                Err(Undone::By(error)) => Err(error),
+                // Not reached: with savepoints, conditions end units only.
+                Err(Undone::ByACondition) => Err(rusqlite::Error::InvalidQuery),
+            },
+        });
         fail::fail_point!("journal.after_commit");
         match outcomes {
             Ok(outcomes) => {
@@ -147,32 +202,45 @@ impl Writer {
         }
     }
 
-    /// One transaction for all units; with `savepoints`, a unit that errs is undone alone.
-    fn transact(&mut self, work: &[Vec<UnitOfWork>], savepoints: bool) -> rusqlite::Result<Vec<Vec<Outcome>>> {
-        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+    /// One transaction for all units; with `savepoints`, a unit that ends early or errs is undone alone. Without,
+    /// such a unit undoes the group, which is then written again: it is rare, and a savepoint copies every page
+    /// that its unit touches.
+    fn transact(&mut self, work: &[Vec<UnitOfWork>], savepoints: bool) -> Result<Vec<Vec<Outcome>>, Undone> {
         let last = self.last;
         let mut effect = GroupEffect::default();
-        let written = self.write_all(work, savepoints, &mut effect).and_then(|outcomes| {
-            fail::fail_point!("journal.before_commit");
-            self.connection.execute_batch("COMMIT")?;
-            Ok(outcomes)
-        });
-        match written {
-            Ok(outcomes) => {
-                self.unrouted.extend(effect.accepted);
-                for id in effect.routed {
-                    self.unrouted.remove(&id);
-                }
-                Ok(outcomes)
-            }
-            Err(error) => {
-                self.last = last;
-                if !self.connection.is_autocommit() {
-                    let _ = self.connection.execute_batch("ROLLBACK");
-                }
-                Err(error)
+        let done = self.in_transaction(|writer| writer.write_all(work, savepoints, &mut effect));
+        if done.is_err() {
+            self.last = last;
+        } else {
+            self.unrouted.extend(effect.accepted);
+            for id in effect.routed {
+                self.unrouted.remove(&id);
             }
         }
+        done
+    }
+
+    /// All of `work`, or nothing. Not left to autocommit: a statement that returns a row commits when it is
+    /// reset, and whoever reads the row does not hear that this failed.
+    fn in_transaction<T, E: From<rusqlite::Error>>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.say("BEGIN IMMEDIATE")?;
+        let done = work(self).and_then(|done| {
+            fail::fail_point!("journal.before_commit");
+            self.say("COMMIT")?;
+            Ok(done)
+        });
+        if done.is_err() && !self.connection.is_autocommit() {
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+        done
+    }
+
+    /// A statement without values, prepared once.
+    fn say(&self, statement: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(statement)?.execute([]).map(|_| ())
     }
 
     fn write_all(
@@ -180,7 +248,7 @@ impl Writer {
         work: &[Vec<UnitOfWork>],
         savepoints: bool,
         effect: &mut GroupEffect,
-    ) -> rusqlite::Result<Vec<Vec<Outcome>>> {
+    ) -> Result<Vec<Vec<Outcome>>, Undone> {
         let mut all = Vec::with_capacity(work.len());
         for units in work {
             let mut outcomes = Vec::with_capacity(units.len());
@@ -193,25 +261,20 @@ impl Writer {
         Ok(all)
     }
 
-    fn write_unit(
-        &mut self,
-        unit: &UnitOfWork,
-        savepoints: bool,
-        effect: &mut GroupEffect,
-    ) -> rusqlite::Result<Outcome> {
-        let conditions = unit.rows.iter().filter(|row| is_condition(row)).count();
-        let undoable = savepoints || conditions > 1 || unit.rows.iter().skip(1).any(is_condition);
-        if undoable {
-            self.connection.execute_batch("SAVEPOINT unit")?;
+    fn write_unit(&mut self, unit: &UnitOfWork, savepoints: bool, effect: &mut GroupEffect) -> Result<Outcome, Undone> {
+        if savepoints {
+            self.say("SAVEPOINT unit")?;
         }
         let last = self.last;
         let mut unit_effect = GroupEffect::default();
-        let outcome = self.write_rows(unit, &mut unit_effect);
-        let outcome = match outcome {
+        let outcome = match self.write_rows(unit, &mut unit_effect) {
             Err(error) if savepoints && is_statement(&error) => {
                 Outcome::Failed(StoreError::Statement(error.to_string().into()))
             }
-            other => other?,
+            Err(error) => return Err(Undone::By(error)),
+            Ok(Written::Whole(outcome) | Written::Nothing(outcome)) => outcome,
+            Ok(Written::Partly(outcome)) if savepoints => outcome,
+            Ok(Written::Partly(_)) => return Err(Undone::ByACondition),
         };
         let committed = matches!(outcome, Outcome::Committed(_));
         if committed {
@@ -220,15 +283,18 @@ impl Writer {
         } else {
             self.last = last;
         }
-        if undoable {
-            self.connection.execute_batch(if committed { "RELEASE unit" } else { "ROLLBACK TO unit; RELEASE unit" })?;
+        if savepoints {
+            if !committed {
+                self.say("ROLLBACK TO unit")?;
+            }
+            self.say("RELEASE unit")?;
         }
         Ok(outcome)
     }
 
-    fn write_rows(&mut self, unit: &UnitOfWork, effect: &mut GroupEffect) -> rusqlite::Result<Outcome> {
+    fn write_rows(&mut self, unit: &UnitOfWork, effect: &mut GroupEffect) -> rusqlite::Result<Written> {
         let mut ids = Vec::new();
-        for row in unit.rows.iter() {
+        for (place, row) in unit.rows.iter().enumerate() {
             let next = MessageId::after(self.last, self.clock.now());
             match write_row(&self.connection, row, next, &ids)? {
                 Effect::Written => {}
@@ -242,10 +308,11 @@ impl Writer {
                     ids.push(id);
                 }
                 Effect::Routed(id) => effect.routed.push(id),
-                Effect::Ends(outcome) => return Ok(outcome),
+                Effect::Ends(outcome) if place == 0 => return Ok(Written::Nothing(outcome)),
+                Effect::Ends(outcome) => return Ok(Written::Partly(outcome)),
             }
         }
-        Ok(Outcome::Committed(ids))
+        Ok(Written::Whole(Outcome::Committed(ids)))
     }
 
     /// Keeps the place below which recovery need not look. It may lag; it never runs ahead.
@@ -268,15 +335,6 @@ impl Writer {
             self.broken.send_replace(Some(known.clone()));
         }
         known
-    }
-}
-
-/// Rows that may end the unit; a message of which no repeat is looked for may not.
-const fn is_condition(row: &Row) -> bool {
-    match row {
-        Row::Inbox(_) | Row::Aggregate(_) | Row::AssignNumber(_) | Row::ChangeDelivery(_) => true,
-        Row::Message(message) => message.repeat_since.is_some(),
-        Row::Run(_) | Row::Output(_) | Row::Delivery(_) | Row::Attempt(_) | Row::Charge(_) | Row::Fact(..) => false,
     }
 }
 

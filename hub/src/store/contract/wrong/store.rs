@@ -12,7 +12,7 @@ use super::Wrong;
 use crate::store::{
     AggregateKey, Charge, DeadLetter, DeliveryId, DeliveryState, Flags, HandOver, Journey, MessageFilter, MessageId,
     NewMessage, OpenDelivery, Outcome, Page, Row, Store, StoreError, StoredAggregate, StoredMessage, StoredOutput,
-    UnitOfWork,
+    Term, UnitOfWork,
 };
 
 /// Lives, so that each can be told from the one before.
@@ -350,9 +350,9 @@ impl Store for WrongStore {
         Ok(found)
     }
 
-    async fn read_on(&self, after: MessageId, limit: usize) -> Result<Vec<StoredMessage>, StoreError> {
+    async fn terms_after(&self, after: MessageId, limit: usize) -> Result<Vec<(MessageId, Vec<Term>)>, StoreError> {
         let step = i64::from(self.is(Wrong::SkipsOne) && after.0 > 0);
-        self.inner.read_on(MessageId(after.0 + step), limit).await
+        self.inner.terms_after(MessageId(after.0 + step), limit).await
     }
 
     async fn fact(&self, name: &str) -> Result<Option<String>, StoreError> {
