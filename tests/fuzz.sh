@@ -12,10 +12,25 @@ if [ ${#folders[@]} -eq 0 ]; then
     echo "there is no fuzz target" >&2
     exit 1
 fi
+
+# Where each target begins; what it finds interesting stays in target/fuzz-corpus.
+seeds_of() {
+    case $1 in
+    frame | message | escape) echo adapters/tests/fixtures/hl7v2 tests/fixtures/hl7v2 ;;
+    routes) echo target/fuzz-seeds/routes ;;
+    mapping) echo mappings ;;
+    esac
+}
+mkdir -p target/fuzz-seeds/routes
+cp routes.toml tests/bench/routes.toml target/fuzz-seeds/routes/ 2>/dev/null
+
 for folder in "${folders[@]}"; do
     for target in $(cargo fuzz list --fuzz-dir "$folder"); do
         echo "== $folder $target, $seconds s"
-        cargo fuzz run --fuzz-dir "$folder" --target-dir target/fuzz "$target" -- \
+        mkdir -p "target/fuzz-corpus/$target"
+        # shellcheck disable=SC2046 # several folders
+        TMPDIR=/dev/shm cargo fuzz run --fuzz-dir "$folder" --target-dir target/fuzz "$target" \
+            "target/fuzz-corpus/$target" $(seeds_of "$target") -- \
             -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1
     done
 done

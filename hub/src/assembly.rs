@@ -305,7 +305,6 @@ impl Assembly {
             let clock = Arc::clone(&self.hub.clock);
             match start_source(spec, settings, intake, clock, self.root.clone()).await {
                 Ok(source) => {
-                    tracing::info!(source = %spec.name, address = %source.address, "listens");
                     started.insert(spec.name.clone(), Arc::new(source));
                 }
                 Err(error) => {

@@ -119,9 +119,12 @@ pub enum LogFormat {
     Json,
 }
 
+/// What is logged where `HUB_LOG` says nothing: the HTTP server tells of its workers only when something is wrong.
+const LOGGED: &str = "info,actix_server=warn";
+
 /// Starts the log on standard error. `HUB_LOG` says what is written: `info`, `hub=debug`.
 pub fn start_log(format: LogFormat, colour: bool) {
-    let filter = EnvFilter::try_from_env("HUB_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_env("HUB_LOG").unwrap_or_else(|_| EnvFilter::new(LOGGED));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match format {
         LogFormat::Text => builder.with_ansi(colour).try_init(),

@@ -5,7 +5,9 @@
 //! what the source's policy does not allow, is refused with the standard's code, and kept too (H2).
 
 mod answer;
+mod later;
 mod policy;
+mod refuse;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +22,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc::OwnedPermit;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
-use self::answer::{Acknowledger, Asked, Plan};
+use self::answer::{Acknowledger, Plan};
 use self::policy::{Objection, check};
 use super::consume::shard_of;
 use super::{Accepted, Answered, Hub, Journaled, Live};
@@ -32,10 +34,6 @@ use crate::telemetry::{Metrics, Of};
 
 /// How long a message waits for room in memory before its sender is told to come again.
 const ROOM_DEADLINE: Duration = Duration::from_secs(5);
-/// How long an application answer is waited for.
-const APPLICATION_DEADLINE: Duration = Duration::from_secs(10);
-/// How often the journey of a repeat is looked at while its application answer is waited for.
-const REPEAT_LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Bodies are counted against the memory in pieces of this many bytes.
 pub const PIECE_BYTES: usize = 1024;
 
@@ -190,42 +188,6 @@ impl Receiver {
         })
     }
 
-    /// The application answer, when the message was routed (HL7 v2.5.1 section 2.9.3).
-    fn answer_later(
-        &self,
-        candidate: &Candidate<'_>,
-        id: MessageId,
-        answered: oneshot::Receiver<Answered>,
-    ) -> oneshot::Receiver<Bytes> {
-        let (sender, later) = oneshot::channel();
-        let plan = candidate.plan;
-        let asked = Asked { body: candidate.arrival.bytes.clone(), rule: charset_rule(candidate.source), id };
-        let acknowledger = self.acknowledger.clone();
-        tokio::spawn(async move {
-            let Ok(Ok(became)) = tokio::time::timeout(APPLICATION_DEADLINE, answered).await else { return };
-            if let Some(answer) = acknowledger.application(asked, plan, &became) {
-                let _ = sender.send(answer);
-            }
-        });
-        later
-    }
-
-    /// A repeat: the stored answer, and the application answer that follows from what became of the first.
-    fn repeat(&self, candidate: &Candidate<'_>, of: MessageId, stored: Option<Bytes>) -> Reply {
-        if !candidate.plan.application_is_wanted() {
-            return Reply { now: stored, later: None };
-        }
-        let (asker, answered) = oneshot::channel();
-        let later = self.answer_later(candidate, of, answered);
-        let hub = Arc::clone(self.hub());
-        tokio::spawn(async move {
-            if let Ok(Some(known)) = tokio::time::timeout(APPLICATION_DEADLINE, look_up(&hub, of)).await {
-                let _ = asker.send(known);
-            }
-        });
-        Reply { now: stored, later: Some(later) }
-    }
-
     async fn room_for(&self, new: &NewMessage) -> Option<Room> {
         let seed = MessageId(new.identity.first().copied().map_or(0, i64::from));
         let shards = &self.reception.shards;
@@ -265,57 +227,6 @@ impl Receiver {
             answer,
             terms: terms_of_document(&self.hub().keys, &header.control_id().text(), source, document),
             repeat_since: accepted.then(|| Timestamp(arrival.received_at.0.saturating_sub(window))),
-        }
-    }
-
-    /// Keeps a message that may not be taken, and says why.
-    async fn refuse_message(&self, candidate: &Candidate<'_>, objection: &Objection) -> Reply {
-        let reply = self.acknowledger.negative(&candidate.message, candidate.plan, objection);
-        let new = self.new_message(candidate, Some(objection.cause()), reply.now.clone());
-        self.keep_refused(new, objection).await;
-        reply
-    }
-
-    /// Keeps bytes that are no message, and says why.
-    async fn refuse_bytes(&self, arrival: &Arrival, objection: &Objection) -> Reply {
-        let reply = self.acknowledger.unreadable(&arrival.bytes, objection);
-        let new = NewMessage {
-            received_at: arrival.received_at,
-            source: Arc::clone(&self.source),
-            principal: Arc::clone(&arrival.principal.0),
-            peer: Arc::clone(&arrival.peer),
-            sender: "|".into(),
-            control_id: "".into(),
-            kind: "".into(),
-            format: Format::Hl7v2,
-            lane: None,
-            identity: identity([arrival.bytes.as_ref()]),
-            flags: Flags::default(),
-            cause: None,
-            refusal: Some(objection.cause()),
-            body: arrival.bytes.clone(),
-            answer: reply.now.clone(),
-            terms: Vec::new(),
-            repeat_since: None,
-        };
-        self.keep_refused(new, objection).await;
-        reply
-    }
-
-    async fn keep_refused(&self, new: NewMessage, objection: &Objection) {
-        self.count("refused");
-        tracing::info!(source = %self.source, peer = %new.peer, code = objection.code, "refused");
-        let unit = UnitOfWork::of(vec![Row::Message(Box::new(new.clone()))]);
-        match self.hub().store.commit(vec![unit]).await.pop() {
-            Some(Outcome::Committed(ids)) => {
-                for id in ids {
-                    self.hub().tell(|| received(&new, id, "refused", Some(objection.code)));
-                }
-            }
-            Some(Outcome::Failed(error)) => {
-                tracing::warn!(source = %self.source, %error, "a refused message could not be kept");
-            }
-            Some(Outcome::Repeat { .. } | Outcome::AlreadyApplied | Outcome::Conflict) | None => {}
         }
     }
 
@@ -378,18 +289,6 @@ fn received(new: &NewMessage, id: MessageId, outcome: &'static str, code: Option
         outcome,
         at_name: None,
         code: code.map(Arc::from),
-    }
-}
-
-/// What became of a message, as soon as it was routed.
-async fn look_up(hub: &Hub, id: MessageId) -> Option<Answered> {
-    loop {
-        let journey = hub.store.journey(id).await.ok().flatten()?;
-        if !journey.runs.is_empty() {
-            let refused = journey.runs.into_iter().find_map(|run| run.cause);
-            return Some(refused.map_or(Answered::Taken, Answered::Refused));
-        }
-        tokio::time::sleep(REPEAT_LOOK_EVERY).await;
     }
 }
 

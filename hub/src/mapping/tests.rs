@@ -294,3 +294,16 @@ fn text_that_would_divide_a_field_is_escaped_in_hl7() {
     assert_eq!((read("PID-3[1].1"), read("PID-3[2].1")), ("1".to_owned(), "2".to_owned()));
     assert_eq!(message.segments().count(), 3);
 }
+
+#[test]
+fn a_decimal_of_an_event_keeps_its_digits() {
+    let head = "name = 'm'\nversion = 1\nfrom = 'event'\nto = 'fhir Basic'\n";
+    let rule = "[set]\n\"extension[0].valueDecimal\" = 'data.value'\n";
+    let mapping = compile("mappings/m.toml", &format!("{head}{rule}"));
+    for digits in ["1.50", "0.10", "12345678901234567890.123"] {
+        let event = serde_json::from_str(&format!(r#"{{"data":{{"value":{digits}}}}}"#)).unwrap();
+        let outputs = mapping.run(&Document::Json(event), &context()).unwrap();
+        let body = String::from_utf8(outputs[0].body.to_vec()).unwrap();
+        assert!(body.contains(&format!(r#""valueDecimal":{digits}"#)), "{digits}: {body}");
+    }
+}

@@ -1,0 +1,5 @@
+#![no_main]
+
+mod configuration;
+
+libfuzzer_sys::fuzz_target!(|text: &str| configuration::judge(configuration::ROUTES, text));
