@@ -13,7 +13,7 @@ const ROUNDS: u32 = 20;
 /// Fewer answered messages would say nothing.
 const ANSWERED_MIN: usize = 1_000;
 /// A hub that names fewer crash points has lost some.
-const POINTS_MIN: usize = 10;
+const POINTS_MIN: usize = 12;
 /// Each named point is crashed at when it is reached for these times.
 const TIMES: [u32; 3] = [1, 2, 40];
 

@@ -149,3 +149,49 @@ fn the_order_of_a_key_is_kept_over_retries_and_a_poisoned_key_parks_alone() -> F
     }
     hub.stop()
 }
+
+#[test]
+fn a_route_to_a_channel_keeps_its_rate_and_holds_up_no_other() -> Fallible<()> {
+    const SLOW: usize = 12;
+    const PER_SECOND: u32 = 4;
+    let folder = Folder::new("route-rate")?;
+    let route = |id: &str, when: &str, limit: &str| {
+        format!(
+            "\n[[route]]\nid = \"{id}\"\nwhy = \"It has a rate, or none.\"\nfrom = [\"{SOURCE}\"]\nwhen = '{when}'\n\
+             map = \"rde_o11_to_prescription\"\nto = [\"prescription\"]\n{limit}\n"
+        )
+    };
+    let slow = format!("limit = {{ per_second = {PER_SECOND}, burst = 1 }}");
+    let routes = folder.write(
+        "routes.toml",
+        format!(
+            "[source.{SOURCE}]\nadapter = \"hl7v2-mllp\"\nlisten = \"127.0.0.1:0\"\n{}{}",
+            route("slow", "MSH-8 = \"SLOW\"", &slow),
+            route("fast", "not (MSH-8 = \"SLOW\")", "")
+        ),
+    )?;
+    folder.copy_mappings()?;
+    let hub = Launch::new(folder.path().join("data"), routes).start()?;
+    let ids = orders(2 * SLOW);
+    let (slowly, at_once) = ids.split_at(SLOW);
+    let watch = wait::Stopwatch::start();
+    let mut connection = Connection::open(hub.mllp(SOURCE)?)?;
+    for id in slowly {
+        let body = String::from_utf8(id.body())?;
+        let mut fields: Vec<&str> = body.splitn(9, '|').collect();
+        fields[7] = "SLOW";
+        connection.write(&framed(fields.join("|").as_bytes()))?;
+        assert_eq!(connection.answer(WITHIN)?.is_positive(), Some(true));
+    }
+    send(&hub, at_once)?;
+    let delivered = |among: &[Id]| -> Fallible<usize> {
+        let states = among.iter().map(|id| state(&hub, *id)).collect::<Fallible<Vec<String>>>()?;
+        Ok(states.iter().filter(|state| *state == "delivered").count())
+    };
+    wait::until("what has no rate goes at once", WITHIN, || Ok((delivered(at_once)? == SLOW).then_some(())))?;
+    assert!(delivered(slowly)? < SLOW, "what has a rate is still on its way");
+    wait::until("what has a rate goes at last", WITHIN, || Ok((delivered(slowly)? == SLOW).then_some(())))?;
+    let fastest = Duration::from_secs(u64::try_from(SLOW - 1)?) / PER_SECOND;
+    assert!(watch.elapsed() >= fastest, "{:?} for {SLOW} messages", watch.elapsed());
+    hub.stop()
+}

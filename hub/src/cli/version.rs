@@ -18,6 +18,7 @@ const CRASH_POINTS: &[&str] = &[];
 const ALL_CRASH_POINTS: &[&str] = &[
     "journal.before_commit",
     "journal.after_commit",
+    "journal.before_checkpoint",
     "ack.before_write",
     "publish.after_send",
     "publish.after_confirm",

@@ -49,8 +49,8 @@ impl Scene {
     fn message(&self, id: Id, place: i64, refused: bool) {
         let lane = id.patient().to_be_bytes();
         let code = refused.then_some("HUB0101");
-        let sql = "INSERT INTO message (id, received_at, source, principal, peer, sender, control_id, type, format, lane, identity, flags, cause, code, body, checksum)
-                   VALUES (?1, 0, 'oracle', '', '', '', ?2, '', 1, ?3, x'', 0, NULL, ?4, ?5, 0)";
+        let sql = "INSERT INTO message (id, received_at, source, principal, peer, sender, control_id, type, format, lane, identity, flags, cause, code, body, terms, checksum)
+                   VALUES (?1, 0, 'oracle', '', '', '', ?2, '', 1, ?3, x'', 0, NULL, ?4, ?5, x'', 0)";
         self.journal.execute(sql, params![place, id.control_id(), lane, code, id.body()]).unwrap();
     }
 
@@ -82,8 +82,8 @@ impl Scene {
     }
 
     fn event(&self, cause: i64) {
-        let sql = "INSERT INTO message (received_at, source, principal, peer, sender, control_id, type, format, identity, flags, cause, body, checksum)
-                   VALUES (0, 'prescription.events', '', '', '', '', '', 2, x'', 0, ?1, x'', 0)";
+        let sql = "INSERT INTO message (received_at, source, principal, peer, sender, control_id, type, format, identity, flags, cause, body, terms, checksum)
+                   VALUES (0, 'prescription.events', '', '', '', '', '', 2, x'', 0, ?1, x'', x'', 0)";
         self.journal.execute(sql, [cause]).unwrap();
     }
 

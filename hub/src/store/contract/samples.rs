@@ -13,10 +13,10 @@ use crate::store::{
 };
 
 /// 2026-10-04T08:00:00Z, a morning on which checks begin.
-pub(super) const START: Timestamp = Timestamp(1_791_100_800_000_000);
+pub(crate) const START: Timestamp = Timestamp(1_791_100_800_000_000);
 
 /// `START` and so many seconds.
-pub(super) fn after(seconds: u64) -> Timestamp {
+pub(crate) fn after(seconds: u64) -> Timestamp {
     START.plus(Duration::from_secs(seconds))
 }
 
@@ -44,17 +44,17 @@ pub(crate) fn message(control_id: &str) -> NewMessage {
 }
 
 /// A message of which repeats are looked for since the beginning of time.
-pub(super) fn known_once(control_id: &str) -> NewMessage {
+pub(crate) fn known_once(control_id: &str) -> NewMessage {
     NewMessage { repeat_since: Some(Timestamp(0)), ..message(control_id) }
 }
 
 /// A message that the intake refused.
-pub(super) fn refused(control_id: &str) -> NewMessage {
+pub(crate) fn refused(control_id: &str) -> NewMessage {
     NewMessage { refusal: Some(Cause::new("HUB0101", "no such type")), ..message(control_id) }
 }
 
 /// A run that mapped its message.
-pub(super) fn run(message: MessageRef, run_no: u32, configuration: i64) -> NewRun {
+pub(crate) fn run(message: MessageRef, run_no: u32, configuration: i64) -> NewRun {
     NewRun {
         message,
         run_no,
@@ -68,7 +68,7 @@ pub(super) fn run(message: MessageRef, run_no: u32, configuration: i64) -> NewRu
 }
 
 /// A document of a run.
-pub(super) fn output(message: MessageId, run_no: u32, output_no: u32) -> NewOutput {
+pub(crate) fn output(message: MessageId, run_no: u32, output_no: u32) -> NewOutput {
     NewOutput {
         message,
         run_no,
@@ -81,17 +81,17 @@ pub(super) fn output(message: MessageId, run_no: u32, output_no: u32) -> NewOutp
 }
 
 /// A place in the outbox.
-pub(super) fn delivery(id: DeliveryId, destination: &str) -> NewDelivery {
+pub(crate) fn delivery(id: DeliveryId, destination: &str) -> NewDelivery {
     NewDelivery { id, output_no: 1, destination: destination.into(), lane: Some([7; 16]), created_at: after(2) }
 }
 
 /// Names a delivery.
-pub(super) fn named(message: MessageId, run_no: u32, delivery_no: u32) -> DeliveryId {
+pub(crate) fn named(message: MessageId, run_no: u32, delivery_no: u32) -> DeliveryId {
     DeliveryId { message, run_no, delivery_no }
 }
 
 /// The rows that one route gives a message: run, output and delivery, each the first.
-pub(super) fn routed(message: MessageId, run_no: u32, configuration: i64, destination: &str) -> Vec<Row> {
+pub(crate) fn routed(message: MessageId, run_no: u32, configuration: i64, destination: &str) -> Vec<Row> {
     vec![
         Row::Run(run(MessageRef::Stored(message), run_no, configuration)),
         Row::Output(output(message, run_no, 1)),
@@ -100,7 +100,7 @@ pub(super) fn routed(message: MessageId, run_no: u32, configuration: i64, destin
 }
 
 /// A delivery stands somewhere else now.
-pub(super) fn change(id: DeliveryId, state: DeliveryState) -> DeliveryChange {
+pub(crate) fn change(id: DeliveryId, state: DeliveryState) -> DeliveryChange {
     let cause = match state {
         DeliveryState::Delivered => None,
         DeliveryState::Ready
@@ -114,17 +114,17 @@ pub(super) fn change(id: DeliveryId, state: DeliveryState) -> DeliveryChange {
 }
 
 /// A key of the domain actor's inbox.
-pub(super) fn inbox(key: &str) -> Row {
+pub(crate) fn inbox(key: &str) -> Row {
     Row::Inbox(InboxKey { consumer: "domain", key: key.to_owned(), at: after(3) })
 }
 
 /// Names a prescription.
-pub(super) fn prescription(number: &str) -> AggregateKey {
+pub(crate) fn prescription(number: &str) -> AggregateKey {
     AggregateKey { kind: "prescription", authority: "KASR".to_owned(), number: number.to_owned() }
 }
 
 /// A prescription that goes on from version `expected`.
-pub(super) fn aggregate(number: &str, expected: u64, by: MessageId) -> AggregateChange {
+pub(crate) fn aggregate(number: &str, expected: u64, by: MessageId) -> AggregateChange {
     AggregateChange {
         key: prescription(number),
         expected,
@@ -136,20 +136,20 @@ pub(super) fn aggregate(number: &str, expected: u64, by: MessageId) -> Aggregate
 }
 
 /// The number of the configuration that checks use.
-pub(super) async fn configuration(store: &dyn Store) -> i64 {
+pub(crate) async fn configuration(store: &dyn Store) -> i64 {
     let files = [("routes.toml".to_owned(), "# none".to_owned())];
     store.configuration("c0ffee", &files).await.expect("a configuration is stored")
 }
 
 /// Commits one unit.
-pub(super) async fn commit(store: &dyn Store, rows: Vec<Row>) -> Outcome {
+pub(crate) async fn commit(store: &dyn Store, rows: Vec<Row>) -> Outcome {
     let mut outcomes = store.commit(vec![UnitOfWork::of(rows)]).await;
     assert_eq!(outcomes.len(), 1, "one outcome for one unit");
     outcomes.remove(0)
 }
 
 /// Commits one unit that must succeed.
-pub(super) async fn must_commit(store: &dyn Store, rows: Vec<Row>) -> Vec<MessageId> {
+pub(crate) async fn must_commit(store: &dyn Store, rows: Vec<Row>) -> Vec<MessageId> {
     match commit(store, rows).await {
         Outcome::Committed(ids) => ids,
         other => panic!("not committed: {other:?}"),
@@ -157,14 +157,14 @@ pub(super) async fn must_commit(store: &dyn Store, rows: Vec<Row>) -> Vec<Messag
 }
 
 /// Accepts, or keeps, one message.
-pub(super) async fn accept(store: &dyn Store, message: NewMessage) -> MessageId {
+pub(crate) async fn accept(store: &dyn Store, message: NewMessage) -> MessageId {
     let ids = must_commit(store, vec![Row::Message(Box::new(message))]).await;
     assert_eq!(ids.len(), 1, "one id for one message");
     ids[0]
 }
 
 /// Accepts one message, and routes it to `destination`.
-pub(super) async fn accept_and_route(store: &dyn Store, control_id: &str, destination: &str) -> MessageId {
+pub(crate) async fn accept_and_route(store: &dyn Store, control_id: &str, destination: &str) -> MessageId {
     let id = accept(store, message(control_id)).await;
     let rows = routed(id, 1, configuration(store).await, destination);
     must_commit(store, rows).await;
@@ -172,13 +172,13 @@ pub(super) async fn accept_and_route(store: &dyn Store, control_id: &str, destin
 }
 
 /// Control ids of the messages that no run has taken.
-pub(super) async fn unrouted(store: &dyn Store) -> Vec<Arc<str>> {
+pub(crate) async fn unrouted(store: &dyn Store) -> Vec<Arc<str>> {
     let found = store.unrouted(usize::MAX).await.expect("the journal is read");
     found.into_iter().map(|(message, _)| message.control_id).collect()
 }
 
 /// Control ids of all messages, in journal order.
-pub(super) async fn all(store: &dyn Store) -> Vec<Arc<str>> {
+pub(crate) async fn all(store: &dyn Store) -> Vec<Arc<str>> {
     let found = store.terms_after(MessageId(0), usize::MAX).await.expect("the journal is read");
     let mut control_ids = Vec::with_capacity(found.len());
     for (id, _) in found {
@@ -188,11 +188,11 @@ pub(super) async fn all(store: &dyn Store) -> Vec<Arc<str>> {
 }
 
 /// Whether a unit failed by its own fault.
-pub(super) fn is_refused(outcome: &Outcome) -> bool {
+pub(crate) fn is_refused(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Failed(StoreError::Statement(_)))
 }
 
 /// `control_id` as the lists above give it.
-pub(super) fn ids(control_ids: &[&str]) -> Vec<Arc<str>> {
+pub(crate) fn ids(control_ids: &[&str]) -> Vec<Arc<str>> {
     control_ids.iter().map(|id| Arc::from(*id)).collect()
 }

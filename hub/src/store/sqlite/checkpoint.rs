@@ -123,6 +123,7 @@ impl Follower {
 
     /// Passes until little was added during the last one.
     fn follow(&self) -> rusqlite::Result<()> {
+        fail::fail_point!("journal.before_checkpoint");
         let mut before = 0;
         for _ in 0..PASSES_MAX {
             let moved = pass(&self.connection)?;

@@ -59,6 +59,8 @@ fn copy_journal(from: &Path, to: &Path) {
     }
 }
 
+mod damage;
+
 mod contract {
     use super::*;
 
