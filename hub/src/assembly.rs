@@ -23,6 +23,7 @@ use tokio::sync::{Mutex, RwLock, Semaphore, broadcast, mpsc, watch};
 use crate::actors::adapter::{BuildError, RunningSource, build_sink, mllp_settings, start_source};
 use crate::actors::cell::{self, Health};
 use crate::actors::prescription::PrescriptionActor;
+use crate::actors::watchdog::{self, Progress};
 use crate::actors::{Escalation, Policy, Root};
 use crate::broker::embedded::Embedded;
 use crate::broker::{Broker, Record};
@@ -99,6 +100,8 @@ pub struct Assembly {
     arbiters: Vec<Arbiter>,
     /// Cells, and how each is.
     cells: Vec<(String, watch::Receiver<Health>)>,
+    /// Cells with one job in hand for too long.
+    stuck: watch::Receiver<Vec<String>>,
     /// One reload at a time.
     reloading: Mutex<()>,
 }
@@ -149,6 +152,7 @@ pub async fn start(settings: &Settings, loaded: Loaded) -> Result<(Assembly, mps
         outbox: stages.outbox,
         sources: ArcSwap::default(),
         cells: stages.cells,
+        stuck: watchdog::watch(stages.progress),
         replayer: Replayer { hub: Arc::clone(&hub), shards: stages.shards },
         search,
         root,
@@ -183,6 +187,7 @@ struct Stages {
     outbox: Outbox,
     aside: Aside,
     cells: Vec<(String, watch::Receiver<Health>)>,
+    progress: Vec<(String, Progress)>,
 }
 
 /// Starts publisher, consumers and shards.
@@ -195,7 +200,7 @@ fn start_stages(hub: &Arc<Hub>, root: &Root, arbiters: &[Arbiter]) -> Stages {
     let publisher =
         Publisher { hub: Arc::clone(hub), broker: Arc::clone(&broker), records: published, aside: aside.clone() };
     tokio::spawn(publisher.run());
-    let mut cells = Vec::new();
+    let (mut cells, mut progress) = (Vec::new(), Vec::new());
     let mut shards = Vec::with_capacity(arbiters.len());
     let mut events = Vec::with_capacity(arbiters.len());
     for (arbiter, number) in arbiters.iter().zip(1..) {
@@ -204,6 +209,7 @@ fn start_stages(hub: &Arc<Hub>, root: &Root, arbiters: &[Arbiter]) -> Stages {
         let routing = Arc::clone(hub);
         let name = format!("router {number}");
         let router = cell::spawn(&arbiter.handle(), plan(&name, root, move || Router::new(Arc::clone(&routing))));
+        progress.push((name.clone(), router.progress()));
         cells.push((name, router.watch()));
         let shard = Shard { hub: Arc::clone(hub), router, outbox: outbox.clone(), accepted, events: told };
         tokio::spawn(shard.run());
@@ -216,12 +222,13 @@ fn start_stages(hub: &Arc<Hub>, root: &Root, arbiters: &[Arbiter]) -> Stages {
         let Some(arbiter) = arbiters.get(number % arbiters.len().max(1)) else { continue };
         let make = move || PrescriptionActor::new(Arc::clone(&acting));
         let actor = cell::spawn(&arbiter.handle(), plan(&name, root, make));
+        progress.push((name.clone(), actor.progress()));
         cells.push((name, actor.watch()));
         let consumer =
             Consumer { hub: Arc::clone(hub), partition, actor, events: events.clone(), aside: aside.clone() };
         tokio::spawn(consumer.run());
     }
-    Stages { shards, records, outbox, aside, cells }
+    Stages { shards, records, outbox, aside, cells, progress }
 }
 
 fn plan<W: cell::Work>(name: &str, root: &Root, mut make: impl FnMut() -> W + Send + 'static) -> cell::Plan<W> {

@@ -18,6 +18,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::supervisor::{Escalation, Intensity, Next, Policy, Root, panicked_at};
+use super::watchdog::Progress;
 
 /// Pause after a job panicked, so that a storm of poison cannot spin.
 const PAUSE_AFTER_PANIC: Duration = Duration::from_millis(10);
@@ -77,11 +78,12 @@ pub struct Plan<W> {
 pub struct Handle<W: Work> {
     address: Addr<Cell<W>>,
     health: watch::Receiver<Health>,
+    progress: Progress,
 }
 
 impl<W: Work> Clone for Handle<W> {
     fn clone(&self) -> Self {
-        Handle { address: self.address.clone(), health: self.health.clone() }
+        Handle { address: self.address.clone(), health: self.health.clone(), progress: self.progress.clone() }
     }
 }
 
@@ -98,6 +100,11 @@ impl<W: Work> Handle<W> {
         self.health.clone()
     }
 
+    /// Whether it has a job in hand.
+    pub fn progress(&self) -> Progress {
+        self.progress.clone()
+    }
+
     /// Where the cell stands now.
     pub fn health(&self) -> Health {
         self.health.borrow().clone()
@@ -107,12 +114,14 @@ impl<W: Work> Handle<W> {
 /// Starts a cell on an arbiter.
 pub fn spawn<W: Work>(arbiter: &ArbiterHandle, plan: Plan<W>) -> Handle<W> {
     let (told, health) = watch::channel(Health::Starting);
+    let progress = Progress::default();
+    let of_cell = progress.clone();
     let address = Supervisor::start_in_arbiter(arbiter, move |context: &mut Context<Cell<W>>| {
         context.set_mailbox_capacity(plan.mailbox);
         let intensity = Intensity::new(plan.policy);
-        Cell { plan, worker: None, health: told, intensity, panics: 0, pause: Duration::ZERO }
+        Cell { plan, worker: None, health: told, progress: of_cell, intensity, panics: 0, pause: Duration::ZERO }
     });
-    Handle { address, health }
+    Handle { address, health, progress }
 }
 
 /// The actor.
@@ -120,6 +129,7 @@ pub struct Cell<W: Work> {
     plan: Plan<W>,
     worker: Option<W>,
     health: watch::Sender<Health>,
+    progress: Progress,
     intensity: Intensity,
     panics: u64,
     pause: Duration,
@@ -189,8 +199,11 @@ impl<W: Work> Handler<Ask<W>> for Cell<W> {
             let _ = reply.send(Err(Fault::Stopped));
             return;
         };
+        let progress = self.progress.clone();
         let guarded = async move {
+            progress.begin();
             let outcome = AssertUnwindSafe(worker.work(job)).catch_unwind().await;
+            progress.end();
             (worker, outcome)
         };
         let settled =

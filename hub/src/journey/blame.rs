@@ -42,10 +42,15 @@ pub fn deadly(stage: &str) -> Cause {
 /// A message that a test wants to be poisonous: its control id says at which stage and how.
 #[cfg(feature = "crash-points")]
 pub fn provoke(stage: &str, control_id: &str) {
-    #[expect(clippy::panic, reason = "the poison of the reliability tests")]
+    #[expect(clippy::panic, clippy::infinite_loop, reason = "the poison of the reliability tests")]
     if let Some(rest) = control_id.strip_prefix("POISON-") {
         if rest.starts_with(&format!("ABORT-{stage}")) {
             std::process::abort();
+        }
+        if rest.starts_with(&format!("STUCK-{stage}")) {
+            loop {
+                std::thread::park();
+            }
         }
         if rest.starts_with(&format!("PANIC-{stage}")) {
             panic!("poison for {stage}");

@@ -1,0 +1,169 @@
+//! Messages that hurt the hub itself: they are set aside after three charges, and nobody else is (H8).
+
+use std::time::Duration;
+
+use hub_tests::Fallible;
+use hub_tests::folder::Folder;
+use hub_tests::hub::{Hub, Launch, Started};
+use hub_tests::mllp::{Connection, framed};
+use hub_tests::payload::{Id, Kind};
+use hub_tests::wait;
+use serde_json::Value;
+
+const SOURCE: &str = "ward";
+const WITHIN: Duration = Duration::from_secs(60);
+/// Neighbours on each side of the poison.
+const NEIGHBOURS: usize = 40;
+/// Starts that a message may spoil: the one in which it was one of many, and three in which it was alone.
+const DEATHS_MAX: usize = 4;
+
+const ROUTES: &str = r#"
+[source.ward]
+adapter = "hl7v2-mllp"
+listen  = "127.0.0.1:0"
+key     = 'PID-3[.5 = "NI"].1'
+
+[[route]]
+id   = "orders"
+why  = "An order becomes a prescription."
+from = ["ward"]
+map  = "rde_o11_to_prescription"
+to   = ["prescription"]
+"#;
+
+fn launch(name: &str) -> Fallible<Launch> {
+    let folder = Folder::new(name)?;
+    folder.copy_mappings()?;
+    let routes = folder.write("routes.toml", ROUTES)?;
+    Ok(Launch::new(folder.path().join("data"), routes))
+}
+
+/// A message, by what its sender calls it.
+struct Sent {
+    control_id: String,
+    body: Vec<u8>,
+}
+
+/// Orders with a poisoned one in the middle, of a patient who has others before and after it.
+fn feed(poison: &str) -> Fallible<(Vec<Sent>, String)> {
+    let orders = (1..).map(|number| Id::new(3, number)).filter(|id| id.kind() == Kind::Order);
+    let mut feed = Vec::new();
+    for (place, id) in orders.take(2 * NEIGHBOURS).enumerate() {
+        feed.push(Sent { control_id: id.control_id(), body: id.body() });
+        if place == NEIGHBOURS {
+            let name = format!("POISON-{poison}-1");
+            let twin = Id::new(4, id.number);
+            let body = String::from_utf8(id.body())?;
+            let body = match poison.ends_with("APPLY") {
+                true => body.replace(&id.order_number(), &name).replace(&id.control_id(), &twin.control_id()),
+                false => body.replace(&id.order_number(), &twin.order_number()).replace(&id.control_id(), &name),
+            };
+            let control_id = if poison.ends_with("APPLY") { twin.control_id() } else { name };
+            feed.push(Sent { control_id, body: body.into_bytes() });
+        }
+    }
+    let poisoned = feed.get(NEIGHBOURS + 1).map(|sent| sent.control_id.clone()).ok_or("there is no poison")?;
+    Ok((feed, poisoned))
+}
+
+/// Sends everything without waiting for answers in between; returns how many were positive before the hub died.
+fn send(hub: &Hub, feed: &[Sent]) -> Fallible<usize> {
+    let mut connection = Connection::open(hub.mllp(SOURCE)?)?;
+    for sent in feed {
+        if connection.write(&framed(&sent.body)).is_err() {
+            break;
+        }
+    }
+    let mut positive = 0;
+    while positive < feed.len() {
+        match connection.answer(WITHIN) {
+            Ok(answer) if answer.is_positive() == Some(true) => positive += 1,
+            Ok(answer) => return Err(format!("refused: {}", answer.text).into()),
+            Err(_) => break,
+        }
+    }
+    Ok(positive)
+}
+
+fn state_of(hub: &Hub, control_id: &str) -> Fallible<String> {
+    let message = hub.api().message(SOURCE, control_id)?;
+    Ok(message.get("state").and_then(Value::as_str).unwrap_or_default().to_owned())
+}
+
+fn until_state(hub: &Hub, control_id: &str, wanted: &str) -> Fallible<()> {
+    wait::until(&format!("{control_id} is {wanted}"), WITHIN, || {
+        Ok((state_of(hub, control_id)? == wanted).then_some(()))
+    })
+}
+
+/// The poison is a dead letter with this code; whatever else was accepted is delivered.
+fn judge(hub: &Hub, feed: &[Sent], poisoned: &str, code: &str) -> Fallible<()> {
+    until_state(hub, poisoned, "dead-lettered")?;
+    for sent in feed.iter().filter(|sent| sent.control_id != poisoned) {
+        until_state(hub, &sent.control_id, "delivered").map_err(|error| format!("a neighbour: {error}"))?;
+    }
+    let dead = hub.api().json("/api/v1/dead-letters")?;
+    let dead = dead.get("dead_letters").and_then(Value::as_array).ok_or("no list of dead letters")?;
+    let codes: Vec<&str> = dead.iter().filter_map(|one| one.pointer("/why/code").and_then(Value::as_str)).collect();
+    assert_eq!(codes, [code], "{dead:?}");
+    Ok(())
+}
+
+#[test]
+fn a_message_that_panics_is_dead_lettered_after_three_attempts_and_its_neighbours_flow_on() -> Fallible<()> {
+    for (poison, stage) in [("PANIC-MAP", "route and map"), ("PANIC-APPLY", "apply")] {
+        let launch = launch(&poison.to_ascii_lowercase())?;
+        let hub = launch.start()?;
+        let (feed, poisoned) = feed(poison)?;
+        assert_eq!(send(&hub, &feed)?, feed.len(), "every message is accepted, the poisoned one too");
+        judge(&hub, &feed, &poisoned, "HUB0401").map_err(|error| format!("{poison}: {error}"))?;
+        let (_, metrics) = hub.api().text("/metrics")?;
+        let counted = format!("hub_panics_total{{name=\"{stage}\"}} 3");
+        assert!(metrics.lines().any(|line| line == counted), "{poison}: {counted} is not in the metrics");
+        assert_eq!(hub.api().text("/ready")?.0, 200);
+        hub.stop()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_message_that_takes_the_process_down_is_found_out_and_nobody_else_is_blamed() -> Fallible<()> {
+    for poison in ["ABORT-MAP", "ABORT-APPLY"] {
+        let launch = launch(&poison.to_ascii_lowercase())?;
+        let (feed, poisoned) = feed(poison)?;
+        let mut process = {
+            let hub = launch.start()?;
+            send(&hub, &feed)?;
+            hub.process
+        };
+        process.wait(WITHIN)?;
+        let mut deaths = 1;
+        let hub = loop {
+            match launch.spawn()?.until_ready()? {
+                Started::Ready(hub) => break hub,
+                Started::Ended(..) => deaths += 1,
+            }
+            assert!(deaths <= DEATHS_MAX, "{poison}: {deaths} deaths");
+        };
+        // What the hub had not answered when it died, its sender sends again.
+        assert_eq!(send(&hub, &feed)?, feed.len(), "{poison}");
+        judge(&hub, &feed, &poisoned, "HUB0402").map_err(|error| format!("{poison}: {error}"))?;
+        hub.stop()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_part_that_does_not_go_on_is_told_within_seconds() -> Fallible<()> {
+    let launch = launch("stuck")?;
+    let hub = launch.start()?;
+    let (feed, _) = feed("STUCK-MAP")?;
+    send(&hub, &feed)?;
+    let told = wait::until("the hub is not ready", Duration::from_secs(10), || {
+        let (status, text) = hub.api().text("/ready")?;
+        Ok((status == 503).then_some(text))
+    })?;
+    assert!(told.contains("router") && told.contains("one job in hand"), "{told}");
+    assert_eq!(hub.api().text("/live")?.0, 200);
+    Ok(())
+}
