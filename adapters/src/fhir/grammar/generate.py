@@ -35,7 +35,8 @@ EXTENSIBLE_CODES_MAX = 160
 
 # FHIR's JSON gives the type of a resource as a property (json.html#resources): no definition has it.
 RESOURCE_TYPE = "resourceType 1..1 code !resource-types"
-FORMS = {"boolean": "boolean", "integer": "number", "positiveInt": "number", "unsignedInt": "number", "decimal": "number"}
+RESOURCE_TYPES = "http://hl7.org/fhir/ValueSet/resource-types"
+FORMS = {"boolean": "boolean"} | dict.fromkeys(["decimal", "integer", "positiveInt", "unsignedInt"], "number")
 
 
 def fetch(folder):
@@ -97,7 +98,8 @@ class Grammar:
         self.definitions = {definition.name: definition for definition in definitions}
         extension_types = self.definitions["Extension"].elements["Extension.value[x]"]
         self.open_types = self.types("Extension.value[x]", extension_types, {})
-        self.bindings = {}
+        # Name to URL and the marks it is used with.
+        self.bindings = {"resource-types": (RESOURCE_TYPES, {"!"})}
 
     def types(self, path, node, children):
         """The types of an element as the table has them."""
@@ -162,10 +164,10 @@ class Grammar:
                 parts += self.structure(child, "part", codes[0], definition, child)
         return lines + parts
 
-    def table(self, wanted):
+    def table(self, kind):
         lines = []
         for name, definition in sorted(self.definitions.items()):
-            if wanted(definition):
+            if definition.kind == kind:
                 lines += self.structure(name, definition.label(), definition.base, definition, definition.root)
         return lines
 
@@ -225,16 +227,15 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         archive = fetch(folder)
         profiles = entries(archive, "profile/profiles-resources.xml") + entries(archive, "profile/profiles-types.xml")
-        terms = [entry for name in ("valuesets", "v2-tables", "v3-codesystems") for entry in entries(archive, f"valueset/{name}.xml")]
+        names = ("valuesets", "v2-tables", "v3-codesystems")
+        terms = [entry for name in names for entry in entries(archive, f"valueset/{name}.xml")]
     definitions = [Definition(entry) for entry in profiles if entry.tag == FHIR + "StructureDefinition"]
     grammar = Grammar([definition for definition in definitions if definition.kind != "logical"])
-    is_type = lambda definition: definition.kind == "complex-type"
-    write("resources.txt", grammar.table(lambda definition: definition.kind == "resource"))
-    write("types.txt", [f"* {grammar.open_types}"] + grammar.table(is_type))
+    write("resources.txt", grammar.table("resource"))
+    write("types.txt", [f"* {grammar.open_types}"] + grammar.table("complex-type"))
     write("primitives.txt", sorted(primitive(item) for item in definitions if item.kind == "primitive-type"))
-    by_url = lambda kind: {text(term, "url"): term for term in terms if term.tag == FHIR + kind}
-    sets, systems = by_url("ValueSet"), by_url("CodeSystem")
-    grammar.bindings.setdefault("resource-types", ("http://hl7.org/fhir/ValueSet/resource-types", set()))[1].add("!")
+    sets = {text(term, "url"): term for term in terms if term.tag == FHIR + "ValueSet"}
+    systems = {text(term, "url"): term for term in terms if term.tag == FHIR + "CodeSystem"}
     lines = [value_set(name, url, marks, sets, systems) for name, (url, marks) in sorted(grammar.bindings.items())]
     write("value_sets.txt", [line for part in lines for line in part])
 
