@@ -6,6 +6,7 @@
 //! accept is not done: the default verdict is [`Verdict::Retry`].
 
 pub mod clock;
+pub mod fhir;
 pub mod file;
 pub mod hl7v2;
 pub mod http;
