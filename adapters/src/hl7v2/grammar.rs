@@ -1,13 +1,31 @@
-//! Message structures: which groups a message type has, and which segments belong to them.
+//! What HL7 v2 says of its messages: structures, groups, segments, fields, data types, tables.
 //!
-//! In comes MSH-9; out goes the name of a structure, and for a structure its tree of groups and segments.
-//! The table is in the notation of the standard's chapters, and is read once. It knows segments and groups;
-//! fields and types come with the full grammars and find their place in [`Structure`].
+//! There are two tables of structures, for two questions. structures.txt answers the reader: which group does
+//! a segment of a real message belong to? It is one for all versions, of 2.5.1 with what others put in the
+//! same places beside it, for senders mix versions and say so wrongly. The tables in data/ answer those who
+//! write mappings: what does a version of the standard say? They know every structure, field and code of
+//! 2.3 to 2.8, and are read a version at a time, when first asked for.
+//!
+//! In comes MSH-9 or a path; out go names, places, definitions. Promised: a local (Z) segment is never
+//! unknown, and what is unknown is said with what could stand there.
 
 use std::sync::LazyLock;
 
+mod definitions;
+mod facts;
+mod messages;
 mod read;
+mod resolve;
+mod tables;
 mod triggers;
+mod version;
+
+pub use definitions::{Definition, Element, Usage, VARIES, WITHDRAWN};
+pub use facts::{Grammar, message_structure};
+pub use messages::{Child, Content, Group, MessageStructure, Place, Step};
+pub use resolve::{Part, Possible, Resolved, Unknown, resolve};
+pub use tables::{Code, Table, table, tables};
+pub use version::Version;
 
 /// One table row a structure.
 const TABLE: &str = include_str!("grammar/structures.txt");

@@ -7,16 +7,16 @@ const DEPTH_MAX: usize = 32;
 
 /// All rows that can be read. A test holds that all can.
 pub(super) fn table(text: &'static str) -> Vec<Structure> {
-    rows(text).filter_map(structure).collect()
+    let named = rows(text).filter_map(|row| row.split_once('='));
+    named.filter_map(|(name, body)| structure(name.trim(), body)).collect()
 }
 
 pub(super) fn rows(text: &'static str) -> impl Iterator<Item = &'static str> {
     text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
-fn structure(row: &'static str) -> Option<Structure> {
-    let (name, body) = row.split_once('=')?;
-    let name = name.trim();
+/// A structure of this name and these members.
+pub(super) fn structure(name: &'static str, body: &'static str) -> Option<Structure> {
     let message = Node { name, parent: None, members: Vec::new(), first: Vec::new(), all: Vec::new() };
     let mut reader = Reader { rest: body, nodes: vec![message] };
     let members = reader.members(0, 0)?;

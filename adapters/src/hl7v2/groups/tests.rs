@@ -65,6 +65,11 @@ fn messages_as_the_standard_has_them_are_grouped_as_the_standard_says() {
         ),
         ("RRE_O12", "MSH MSA ORC ORC", "MSH MSA RESPONSE(ORDER(ORC) ORDER(ORC))"),
         (
+            "RRE_O12",
+            "MSH MSA NTE ORC RXE NTE TQ1 RXR",
+            "MSH MSA NTE RESPONSE(ORDER(ORC ENCODING(RXE NTE TIMING_ENCODED(TQ1) RXR)))",
+        ),
+        (
             "SIU_S12",
             "MSH SCH PID RGS AIS NTE AIP RGS AIL",
             "MSH SCH PATIENT(PID) RESOURCES(RGS SERVICE(AIS NTE) PERSONNEL_RESOURCE(AIP)) RESOURCES(RGS LOCATION_RESOURCE(AIL))",

@@ -1,6 +1,6 @@
 //! How fast the grammar of FHIR is read and asked. Prints one line of JSON; judges nothing.
 //!
-//! `cargo bench -p adapters --bench grammar`
+//! `cargo bench -p adapters --bench fhir_grammar`
 
 #![expect(clippy::print_stdout, reason = "the numbers are what this program is for")]
 #![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
