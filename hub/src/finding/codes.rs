@@ -72,6 +72,11 @@ codes! {
     NOT_IN_MESSAGE = 120, "a segment or group that the message does not have";
     MAY_FAIL = 121, "a condition that can fail";
     UNUSED = 122, "something that nothing uses";
+    NO_ELEMENT = 123, "an element that the resource does not have";
+    ELEMENT_TYPE = 124, "a value of another type than its element";
+    ELEMENT_MISSING = 125, "an element that must be there and may not be written";
+    NOT_IN_VALUE_SET = 126, "a code outside the value set of its element";
+    NOT_IN_SEGMENT = 127, "a field or component that the standard does not have";
 
     UNKNOWN_MAPPING = 130, "a route names a mapping that does not exist";
     UNKNOWN_SOURCE = 131, "a route names a source that does not exist";

@@ -2,18 +2,23 @@
 //!
 //! In comes a mapping as its file has it; out goes the compiled mapping, or findings for all that is
 //! wrong with it. Promised: a mapping that compiled can run. Refused: unknown formats, targets that
-//! clash, lists put into single places, commands that no actor knows. The grammars of HL7 v2 fields and
-//! of FHIR elements are asked here when they come.
+//! clash, lists put into single places, commands that no actor knows, targets that FHIR R4 does not have. The
+//! grammar of HL7 v2 fields is asked here when it comes.
 
 mod commands;
+mod elements;
 mod formats;
+mod given;
 
 use std::ops::Range;
 use std::sync::Arc;
 
+use adapters::fhir;
 use adapters::hl7v2::{self, Path};
 
 use self::commands::commands_of;
+use self::elements::{Write, Written};
+use self::given::guards_of;
 use super::compile::{Compiled, Compiler, Ground};
 use super::error::Place;
 use super::expression::{ExpressionError, PathKind};
@@ -36,17 +41,25 @@ const COMMAND: &str = "command";
 pub(super) struct Checked {
     pub mapping: Option<Mapping>,
     pub findings: Findings,
+    /// What is not written, and must be; worth telling when nothing else is wrong with the file.
+    pub missing: Findings,
     pub used_tables: Vec<String>,
 }
 
 /// Checks and compiles a mapping.
 pub(super) fn check(declared: &DeclaredMapping, source: &Arc<SourceText>, tables: &Tables) -> Checked {
-    let mut checker =
-        Checker { compiler: Compiler::new(source, tables), rules: Vec::new(), targets: Vec::new(), command: None };
+    let mut checker = Checker {
+        compiler: Compiler::new(source, tables),
+        rules: Vec::new(),
+        targets: Vec::new(),
+        command: None,
+        missing: Findings::new(),
+    };
     let mapping = checker.mapping(declared);
     let findings = checker.compiler.findings;
     let used_tables = checker.compiler.used_tables.into_iter().collect();
-    Checked { mapping: mapping.filter(|_| !findings.has_errors()), findings, used_tables }
+    let fits = !findings.has_errors() && checker.missing.is_empty();
+    Checked { mapping: mapping.filter(|_| fits), findings, missing: checker.missing, used_tables }
 }
 
 struct Checker<'c> {
@@ -55,12 +68,20 @@ struct Checker<'c> {
     /// The target of each rule, for findings.
     targets: Vec<Text>,
     command: Option<usize>,
+    /// Required elements that are not written, or not surely.
+    missing: Findings,
 }
 
 /// What is known where rules stand.
 #[derive(Clone, Copy)]
 struct Level<'l> {
     ground: Ground<'l>,
+    /// The FHIR type whose elements are written, if it is known.
+    within: Option<&'static fhir::grammar::Structure>,
+    /// Where it is declared.
+    declared: &'l Text,
+    /// Source fields that are there wherever these rules are run.
+    guards: &'l [String],
     /// The target of the blocks around, for errors: `note[].`
     prefix: &'l str,
     is_root: bool,
@@ -83,7 +104,15 @@ impl Checker<'_> {
         }
         let when = declared.when.as_ref();
         let when = when.map(|when| (self.compiler.expression(when, ground), self.place(&when.span)));
-        let level = Level { ground, prefix: "", is_root: true };
+        let within = match &to {
+            TargetFormat::Fhir(resource) => fhir::grammar::resource(resource),
+            TargetFormat::Hl7v2(_) => None,
+        };
+        let mut guards = Vec::new();
+        if let Some((Some(condition), _)) = &when {
+            guards_of(&condition.op, &mut guards);
+        }
+        let level = Level { ground, within, declared: &declared.to, guards: &guards, prefix: "", is_root: true };
         let layout = match &to {
             TargetFormat::Fhir(_) => Layout::Json(self.json_layout(&declared.rules, &declared.blocks, level)),
             TargetFormat::Hl7v2(kind) => {
@@ -192,6 +221,7 @@ impl Checker<'_> {
     fn json_layout(&mut self, rules: &[DeclaredRule], blocks: &[DeclaredBlock], level: Level<'_>) -> Shape {
         let mut draft = Draft::default();
         let mut clashes = Vec::new();
+        let mut writes = Vec::with_capacity(rules.len());
         for rule in rules {
             let steps = read_json_target(&rule.target.value);
             let steps = steps.map_err(|error| self.report_inside(codes::TARGET_PATH, &rule.target, error)).ok();
@@ -205,10 +235,15 @@ impl Checker<'_> {
             if compiled.is_many && rule.target.value.ends_with(']') {
                 self.many_into_one(rule);
             }
+            writes.push(Write::of(&rule.target, &rule.expression, &compiled, level.guards));
             let index = self.add_rule(rule, compiled, level);
             clashes.extend(draft.write(&steps, index, kind).err());
         }
-        for block in blocks {
+        let lists: Vec<Text> = blocks.iter().map(|block| block.to.clone()).collect();
+        let written = Written { writes: &writes, lists: &lists, place: level.declared };
+        let within_lists = level.within.map(|within| self.check_elements(within, &written)).unwrap_or_default();
+        for (block, list) in blocks.iter().zip(within_lists.into_iter().chain(std::iter::repeat(None))) {
+            let inner_type = list.map(|list| resource_of(block).filter(|_| list.is_resource()).unwrap_or(list));
             let steps = read_json_target(&block.to.value);
             let steps = steps.map_err(|error| self.report_inside(codes::TARGET_PATH, &block.to, error)).ok();
             let has_index = block.to.value.ends_with(']');
@@ -221,8 +256,12 @@ impl Checker<'_> {
                 self.report(codes::UNKNOWN_KEY, after.span.clone(), message, None);
             }
             let prefix = format!("{}{}[].", level.prefix, block.to.value);
-            let compiled = self
-                .block(block, level, &prefix, |checker, inner| checker.json_layout(&block.rules, &block.blocks, inner));
+            let compiled = self.block(
+                block,
+                Level { within: inner_type, declared: &block.to, ..level },
+                &prefix,
+                |checker, inner| checker.json_layout(&block.rules, &block.blocks, inner),
+            );
             if let (Some(steps), Some(compiled)) = (steps.filter(|_| !has_index), compiled) {
                 draft.add_block(&steps, compiled);
             }
@@ -288,7 +327,11 @@ impl Checker<'_> {
             ground.item = Some(*datatype);
         }
         let when = block.when.as_ref().map(|when| self.compiler.expression(when, ground));
-        let inner = layout(self, Level { ground, prefix, is_root: false });
+        let mut guards = Vec::new();
+        if let Some(Some(condition)) = &when {
+            guards_of(&condition.op, &mut guards);
+        }
+        let inner = layout(self, Level { ground, prefix, is_root: false, guards: &guards, ..level });
         let when: Option<Op> = match when {
             None => None,
             Some(compiled) => Some(compiled?.op),
@@ -365,6 +408,12 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+/// The resource that each item of a block is, if the block says so: `resourceType = '"Medication"'`.
+fn resource_of(block: &DeclaredBlock) -> Option<&'static fhir::grammar::Structure> {
+    let rule = block.rules.iter().find(|rule| rule.target.value == "resourceType")?;
+    fhir::grammar::resource(rule.expression.value.trim().trim_matches('"'))
 }
 
 /// `$.NTE` is looked for in the whole message, `NTE` in the group in hand.

@@ -4,10 +4,12 @@
 //! Promised: a plan that compiled has only paths that can be read, functions that exist with arguments
 //! of their kinds, and tables that exist. Refused: the rest, with place and suggestion.
 
+mod paths;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use adapters::hl7v2::{self, Path};
+use adapters::hl7v2::Path;
 
 use super::expression::{Expression, Node, PathKind};
 use super::fields::{DataType, datatype};
@@ -214,6 +216,7 @@ impl Walk<'_, '_> {
             PathKind::Hl7 => match Path::parse(text.strip_prefix("$.").unwrap_or(text)) {
                 Ok(path) => {
                     self.check_structure(&path, span);
+                    self.check_field(&path, span);
                     let all = path.is_repeating();
                     let datatype = match (path.field(), path.component()) {
                         (Some(field), None) => datatype(path.segment(), field),
@@ -249,24 +252,6 @@ impl Walk<'_, '_> {
         };
         let datatype = if component == 0 { item } else { DataType::Plain };
         Some((Op::Part { component, subcomponent, datatype }, Kind::Any, false))
-    }
-
-    /// Warns of segments and groups that the message type does not have.
-    fn check_structure(&mut self, path: &Path, span: &std::ops::Range<usize>) {
-        let Some(structure) = self.ground.structure else { return };
-        let unknown_group =
-            path.groups().find(|group| !hl7v2::grammar::group_exists(structure, group)).map(str::to_owned);
-        if let Some(group) = unknown_group {
-            let names: Vec<&str> = hl7v2::grammar::groups_of(structure).collect();
-            let message = format!("{} has no group {group}", self.ground.message);
-            return self.report(codes::NOT_IN_MESSAGE, span, message, did_you_mean(&group, names));
-        }
-        if !path.segment().starts_with('Z') && !hl7v2::grammar::segment_exists(structure, None, path.segment()) {
-            let message = format!("{} has no segment {}", self.ground.message, path.segment());
-            let place = self.text.place(self.compiler.source, span);
-            let finding = Finding::warning(codes::NOT_IN_MESSAGE, self.compiler.source, place, message);
-            self.compiler.findings.push(finding);
-        }
     }
 
     fn call(

@@ -40,6 +40,7 @@ impl MappingFiles {
         files.used_tables.extend(IMPLICIT_TABLES.map(str::to_owned));
         for source in mapping_files {
             let (declared, found) = parse(source);
+            let is_whole = !found.has_errors();
             findings.extend(found);
             let Some(declared) = declared else { continue };
             let name = declared.name.value.clone();
@@ -54,6 +55,10 @@ impl MappingFiles {
             }
             files.names.push(name.clone());
             let checked = check(&declared, source, &files.tables);
+            // What is missing may be what could not be read.
+            if is_whole && !checked.findings.has_errors() {
+                findings.extend(checked.missing);
+            }
             findings.extend(checked.findings);
             files.used_tables.extend(checked.used_tables);
             if let Some(mapping) = checked.mapping {

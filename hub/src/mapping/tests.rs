@@ -51,7 +51,7 @@ fn fixture(name: &str) -> Document {
 
 /// A mapping with the rules of `set`, from RDE^O11 to a resource.
 fn small(set: &str) -> Arc<Mapping> {
-    let head = "name = 'small'\nversion = 1\nfrom = 'hl7v2 RDE^O11'\nto = 'fhir Basic'\n";
+    let head = "name = 'small'\nversion = 1\nfrom = 'hl7v2 RDE^O11'\nto = 'fhir Patient'\n";
     compile("mappings/small.toml", &format!("{head}{set}"))
 }
 
@@ -208,8 +208,7 @@ fn no_error_shows_what_the_message_says() {
 fn a_held_code_is_an_error_of_its_own_class() {
     let table =
         Arc::new(SourceText::new("mappings/tables/held.toml", "name = 'held'\nunknown = 'hold'\n[codes]\nA = 'a'\n"));
-    let text =
-        "name = 'm'\nversion = 1\nfrom = 'hl7v2 RDE^O11'\nto = 'fhir Basic'\n[set]\ncode = 'ORC-1 | table(\"held\")'\n";
+    let text = "name = 'm'\nversion = 1\nfrom = 'hl7v2 RDE^O11'\nto = 'fhir Patient'\n[set]\n\"identifier[0].value\" = 'ORC-1 | table(\"held\")'\n";
     let (files, findings) = MappingFiles::read(&[Arc::new(SourceText::new("mappings/m.toml", text))], &[table]);
     assert!(findings.is_empty(), "{findings}");
     let error = files.mappings["m"].run(&fixture("hl7v2/rde_o11_new.hl7"), &context()).unwrap_err();
@@ -230,39 +229,42 @@ fn rules_below_a_structure_are_laid_over_it() {
     let json = run_small(set, &fixture("hl7v2/rde_o11_new.hl7"));
     assert_eq!(
         json,
-        r#"{"resourceType":"Basic","identifier":[{"system":"urn:hl7v2:KASR_ALAINY:HIS","value":"other","use":"official"}]}"#
+        r#"{"resourceType":"Patient","identifier":[{"system":"urn:hl7v2:KASR_ALAINY:HIS","value":"other","use":"official"}]}"#
     );
 }
 
 #[test]
 fn a_list_and_its_items_come_together_with_those_of_blocks() {
-    let set = "[set]\nname = 'PID-5[*].1'\n\"name[1]\" = '\"second\"'\n[[for]]\neach = 'PID-5'\nto = 'name'\nset = { given = '.2' }\n";
+    let set = "[set]\n\"name[0].given\" = 'PID-5[*].2'\n\"name[1].text\" = '\"second\"'\n[[for]]\neach = 'PID-5'\nto = 'name'\nset = { \"given[0]\" = '.2' }\n";
     let json = run_small(set, &fixture("hl7v2/rde_o11_new.hl7"));
-    assert_eq!(json, r#"{"resourceType":"Basic","name":["السيد","second",{"given":"محمد"},{"given":"MOHAMED"}]}"#);
+    assert_eq!(
+        json,
+        r#"{"resourceType":"Patient","name":[{"given":["محمد","MOHAMED"]},{"text":"second"},{"given":["محمد"]},{"given":["MOHAMED"]}]}"#
+    );
 }
 
 #[test]
 fn what_is_empty_is_not_there_and_items_close_up() {
-    let set = "[set]\nsubject.reference = 'ORC-99'\n\"code.coding[0].code\" = 'ORC-99'\n\"code.coding[3].code\" = 'ORC-1'\nauthor.display = '\"  \"'\n";
+    let set = "[set]\nmanagingOrganization.reference = 'ORC-27'\n\"maritalStatus.coding[0].code\" = 'ORC-27'\n\"maritalStatus.coding[3].code\" = 'ORC-1'\nmanagingOrganization.display = '\"  \"'\n";
     let json = run_small(set, &fixture("hl7v2/rde_o11_new.hl7"));
-    assert_eq!(json, r#"{"resourceType":"Basic","code":{"coding":[{"code":"NW"}]}}"#);
+    assert_eq!(json, r#"{"resourceType":"Patient","maritalStatus":{"coding":[{"code":"NW"}]}}"#);
 }
 
 #[test]
 fn blocks_nest_and_conditions_leave_repetitions_out() {
-    let set = "[[for]]\neach = 'ORDER'\nto = 'order'\n[for.set]\nnumber = 'ORC-2.1'\n[[for.for]]\neach = 'NTE'\nto = 'note'\nwhen = 'NTE-2 = \"P\"'\nset = { text = 'NTE-3', of = 'ORC-2.1' }\n";
+    let set = "[[for]]\neach = 'ORDER'\nto = 'contact'\n[for.set]\nname.text = 'ORC-2.1'\n[[for.for]]\neach = 'NTE'\nto = 'telecom'\nwhen = 'NTE-2 = \"P\"'\nset = { value = 'NTE-3', id = 'ORC-2.1' }\n";
     let json: Json = serde_json::from_str(&run_small(set, &fixture("hl7v2/rde_o11_two_orders.hl7"))).unwrap();
-    assert_eq!(json["order"][0]["note"][0]["of"], "RX88-1");
-    assert_eq!(json["order"][1].to_string(), r#"{"number":"RX88-2"}"#);
+    assert_eq!(json["contact"][0]["telecom"][0]["id"], "RX88-1");
+    assert_eq!(json["contact"][1].to_string(), r#"{"name":{"text":"RX88-2"}}"#);
 }
 
 #[test]
 fn variables_of_the_context_can_be_written() {
-    let set = "[set]\na = '$message_id'\nb = '$source'\nc = '$received_at'\n";
+    let set = "[set]\nid = '$message_id'\nlanguage = '$source'\ndeceasedDateTime = '$received_at'\n";
     let json = run_small(set, &fixture("hl7v2/rde_o11_new.hl7"));
     assert_eq!(
         json,
-        r#"{"resourceType":"Basic","a":"01J0000000000000000000TEST","b":"kasr-al-ainy","c":"2026-11-05T09:30:15.123+02:00"}"#
+        r#"{"resourceType":"Patient","id":"01J0000000000000000000TEST","language":"kasr-al-ainy","deceasedDateTime":"2026-11-05T09:30:15.123+02:00"}"#
     );
 }
 
@@ -297,8 +299,8 @@ fn text_that_would_divide_a_field_is_escaped_in_hl7() {
 
 #[test]
 fn a_decimal_of_an_event_keeps_its_digits() {
-    let head = "name = 'm'\nversion = 1\nfrom = 'event'\nto = 'fhir Basic'\n";
-    let rule = "[set]\n\"extension[0].valueDecimal\" = 'data.value'\n";
+    let head = "name = 'm'\nversion = 1\nfrom = 'event'\nto = 'fhir Patient'\n";
+    let rule = "[set]\n\"extension[0].url\" = '\"urn:d\"'\n\"extension[0].valueDecimal\" = 'data.value'\n";
     let mapping = compile("mappings/m.toml", &format!("{head}{rule}"));
     for digits in ["1.50", "0.10", "12345678901234567890.123"] {
         let event = serde_json::from_str(&format!(r#"{{"data":{{"value":{digits}}}}}"#)).unwrap();

@@ -67,6 +67,8 @@ broken! {
     what_cannot_run_together_is_shown: "09-conflicts";
     what_does_not_fit_together_is_shown: "10-what-does-not-fit";
     places_in_long_and_escaped_strings_are_true: "11-long-strings";
+    elements_that_cannot_be_written_are_shown: "12-elements";
+    elements_that_must_be_there_are_shown: "13-missing-elements";
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! `from` and `to`: what a mapping reads and writes.
 
-use adapters::hl7v2;
+use adapters::{fhir, hl7v2};
 
 use super::Checker;
-use crate::finding::{Text, codes};
+use crate::finding::{Text, codes, did_you_mean};
 use crate::mapping::plan::{MessageType, SourceFormat, TargetFormat};
 
 impl Checker<'_> {
@@ -33,8 +33,13 @@ impl Checker<'_> {
         let mut words = text.value.split_whitespace();
         match (words.next(), words.next(), words.next()) {
             (Some("hl7v2"), Some(kind), None) => message_type(kind).map(TargetFormat::Hl7v2),
-            (Some("fhir"), Some(resource), None) if is_resource(resource) => {
-                Some(TargetFormat::Fhir(resource.to_owned()))
+            (Some("fhir"), Some(name), None) if fhir::grammar::resource(name).is_some() => {
+                Some(TargetFormat::Fhir(name.to_owned()))
+            }
+            (Some("fhir"), Some(name), None) => {
+                let help = did_you_mean(name, fhir::grammar::resource_names());
+                self.report(codes::BAD_VALUE, text.span.clone(), format!("FHIR R4 has no resource `{name}`"), help);
+                return None;
             }
             _ => None,
         }

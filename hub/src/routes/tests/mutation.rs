@@ -65,14 +65,16 @@ command = 'ORC-1 | upper | table("order_control")'
 status  = '"cancelled" if ORC-1 = "CA" else "active"'
 "identifier[0]" = 'ORC-2 ?? ORC-3 | identifier | required'
 "identifier[0].use" = '"usual"'
-subject.display = 'PID-5.2 + " " + PID-5.1 | trim'
-medicationCodeableConcept = 'RXE-2 | codeable_concept("order_control")'
+intent  = '"order"'
+subject.display = 'PID-5.2 + " " + PID-5.1 | trim | required'
+medicationCodeableConcept = 'RXE-2 | codeable_concept("order_control") | required'
 "dispenseRequest.quantity" = 'quantity(RXE-10, RXE-11) if RXE-10 > 0'
 reasonCode = 'RXE-27[*] | codeable_concept'
 
 [[for]]
 each = "NTE"
 to   = "note"
+when = 'NTE-3'
 set  = { text = 'NTE-3[*] | join("\n")', authorString = 'NTE-2' }
 
 [[for]]
@@ -249,7 +251,7 @@ fn twenty_thousand_mutated_configurations_end_in_findings_or_in_routes_that_run(
             }
         }
     }
-    assert!(taken > 1_000 && refused > 1_000, "{taken} taken, {refused} refused: both must be met");
+    assert!(taken > 500 && refused > 1_000, "{taken} taken, {refused} refused: both must be met");
 }
 
 fn check_places(findings: &Findings, texts: &[String; 4], round: u64) {

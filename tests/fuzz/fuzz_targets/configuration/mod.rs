@@ -36,6 +36,10 @@ each    = "ORDER"
 
 [set]
 command = '"create"'
+status  = '"active"'
+intent  = '"order"'
+subject = 'PID-3 | identifier | required | reference("Patient")'
+medicationCodeableConcept = 'RXE-2 | codeable_concept | required'
 "identifier[0]" = 'ORC-2 | identifier | required'
 "#;
 

@@ -1,0 +1,292 @@
+//! Targets in FHIR, held against the grammar of R4.
+//!
+//! In come the targets of one level of a mapping with what is written there; out go findings: an element that the
+//! type does not have, a value of another type than the element's, a code outside a required value set, a choice
+//! that is written twice, a required element that nothing writes. Promised: a target that is not complained of
+//! leads to an element of the type that is written there.
+
+use adapters::fhir::grammar::{Fault, Form, Missing, Resolved, Strength, Structure, Unknown, resource};
+
+use super::Checker;
+use super::given::{Given, given, is_sure};
+use crate::finding::{Code, Finding, Text, codes, did_you_mean, one_of};
+use crate::mapping::compile::Compiled;
+
+/// Codes of a value set that a finding lists at most.
+const LISTED_MAX: usize = 12;
+
+/// What is written to one target.
+pub(super) struct Write {
+    target: Text,
+    expression: Text,
+    given: Vec<Given>,
+    is_many: bool,
+    is_sure: bool,
+}
+
+impl Write {
+    /// What a rule writes.
+    pub fn of(target: &Text, expression: &Text, compiled: &Compiled, guards: &[String]) -> Write {
+        let (given, is_sure) = (given(&compiled.op), is_sure(&compiled.op, guards));
+        // What comes out of JSON may be a list.
+        let unknown_list = given.contains(&Given::Unknown);
+        Write {
+            target: target.clone(),
+            expression: expression.clone(),
+            given,
+            is_many: compiled.is_many || unknown_list,
+            is_sure,
+        }
+    }
+
+    /// The type of the resource that stands at a place inside, if this says it: `contained[0].resourceType`.
+    fn names_type(&self) -> Option<(&str, &'static Structure)> {
+        let place = self.target.value.strip_suffix(".resourceType")?;
+        match self.given.as_slice() {
+            [Given::Literal(name)] => Some((place, resource(name)?)),
+            _ => None,
+        }
+    }
+}
+
+/// What is written on one level.
+pub(super) struct Written<'w> {
+    /// By rules.
+    pub writes: &'w [Write],
+    /// Lists that blocks add to.
+    pub lists: &'w [Text],
+    /// Where the level is declared.
+    pub place: &'w Text,
+}
+
+impl Written<'_> {
+    fn type_at(&self, place: &str) -> Option<&'static Structure> {
+        self.writes.iter().filter_map(Write::names_type).find(|(at, _)| *at == place).map(|(_, found)| found)
+    }
+}
+
+impl Checker<'_> {
+    /// Checks one level. The structures of its lists come back, in the order of the blocks.
+    pub(super) fn check_elements(
+        &mut self,
+        within: &'static Structure,
+        written: &Written<'_>,
+    ) -> Vec<Option<&'static Structure>> {
+        let types = |place: &str| written.type_at(place);
+        let mut choices: Vec<(&str, *const str)> = Vec::new();
+        for write in written.writes {
+            match within.resolve_with(&write.target.value, &types) {
+                Err(unknown) => self.report_unknown(&write.target, &unknown),
+                Ok(resolved) => {
+                    self.check_choice(&resolved, write, &mut choices);
+                    self.check_write(&resolved, write);
+                }
+            }
+        }
+        let mut structures = Vec::with_capacity(written.lists.len());
+        for list in written.lists {
+            structures.push(match within.resolve_with(&list.value, &types) {
+                Err(unknown) => {
+                    self.report_unknown(list, &unknown);
+                    None
+                }
+                Ok(resolved) if !resolved.is_list() => {
+                    let message = format!("`{}` is one, and a block adds to a list", list.value);
+                    self.report(codes::ELEMENT_TYPE, list.span.clone(), message, None);
+                    None
+                }
+                Ok(resolved) => resolved.structure(),
+            });
+        }
+        self.check_missing(within, written);
+        structures
+    }
+
+    fn report_unknown(&mut self, target: &Text, unknown: &Unknown) {
+        let help = match &unknown.fault {
+            Fault::IndexMissing => Some(format!("write an index: `{}[0]`", unknown.step)),
+            Fault::NoList => Some("leave the index out".to_owned()),
+            Fault::BelowValue { .. } => None,
+            Fault::ChoiceWithoutType | Fault::NoSuchType { .. } => {
+                Some(format!("write {}", one_of(unknown.names.iter().map(String::as_str))))
+            }
+            Fault::Malformed | Fault::NoElement | Fault::Forbidden | Fault::AnyResource => {
+                let names = || unknown.names.iter().map(String::as_str);
+                did_you_mean(&unknown.step, names()).or_else(|| {
+                    let few = unknown.names.len() <= LISTED_MAX && !unknown.names.is_empty();
+                    few.then(|| format!("there are {}", one_of(names())))
+                })
+            }
+        };
+        let place = target.place(self.compiler.source, &unknown.span);
+        self.report(codes::NO_ELEMENT, place, unknown.to_string(), help);
+    }
+
+    /// `value[x]` is written once, with one type.
+    fn check_choice<'w>(&mut self, resolved: &Resolved<'w>, write: &Write, seen: &mut Vec<(&'w str, *const str)>) {
+        if !resolved.element.is_choice {
+            return;
+        }
+        let this = (resolved.parent, std::ptr::from_ref(resolved.kind.name));
+        if seen.iter().any(|other| other.0 == this.0 && !std::ptr::eq(other.1, this.1)) {
+            let message = format!("{} is written with two types", resolved.definition());
+            self.report(codes::WRITTEN_TWICE, write.target.span.clone(), message, None);
+        }
+        seen.push(this);
+    }
+
+    fn check_write(&mut self, resolved: &Resolved<'_>, write: &Write) {
+        if resolved.is_list() && resolved.index.is_none() && !write.is_many {
+            let last = resolved.definition();
+            let message = format!("{last} is a list, and one value is written");
+            let help = format!("write `{}[0]`", write.target.value);
+            self.report(codes::ELEMENT_TYPE, write.target.span.clone(), message, Some(help));
+        }
+        let mut told: Option<Code> = None;
+        for one in &write.given {
+            let Some((code, message, help)) = mismatch(resolved, one) else { continue };
+            // One finding of a kind for a rule: a table may have a hundred such rows.
+            if told != Some(code) {
+                self.report(code, write.expression.span.clone(), message, help);
+            }
+            told = Some(code);
+        }
+    }
+
+    fn check_missing(&mut self, within: &'static Structure, written: &Written<'_>) {
+        let types = |place: &str| written.type_at(place);
+        let lists = || written.lists.iter().map(|list| list.value.as_str());
+        let all: Vec<&str> = written.writes.iter().map(|write| write.target.value.as_str()).chain(lists()).collect();
+        let never = within.missing(&all, &types);
+        for missing in &never {
+            let (name, place) = (place_of(missing), self.place_of_parent(missing, written));
+            let message = format!("{} must have `{}`, and no rule writes it", missing.within.name(), name);
+            self.report_missing(&place, message, help_for(missing));
+        }
+        let sure: Vec<&str> =
+            written.writes.iter().filter(|write| write.is_sure).map(|write| write.target.value.as_str()).collect();
+        let known = |missing: &Missing| never.iter().any(|other| std::ptr::eq(other.element, missing.element));
+        for missing in within.missing(&sure, &types).iter().filter(|one| one.parent.is_empty() && !known(one)) {
+            let name = place_of(missing);
+            let by = written.writes.iter().find(|write| missing.element.written_names().any(|own| begins(write, &own)));
+            let place = by.map_or(written.place, |write| &write.expression);
+            let message = format!("{} must have `{name}`, and this may write nothing", missing.within.name());
+            let help = "end it with `| required`, so that a message without it is refused".to_owned();
+            self.report_missing(place, message, Some(help));
+        }
+    }
+
+    fn report_missing(&mut self, place: &Text, message: String, help: Option<String>) {
+        let finding = Finding::error(codes::ELEMENT_MISSING, self.compiler.source, place.span.clone(), message);
+        self.missing.push(finding.with_help_if(help));
+    }
+
+    /// Where a missing element of a parent is told: at the first rule that writes into the parent.
+    fn place_of_parent(&self, missing: &Missing, written: &Written<'_>) -> Text {
+        let inside = |target: &&Text| !missing.parent.is_empty() && target.value.starts_with(&missing.parent);
+        let targets = written.writes.iter().map(|write| &write.target).chain(written.lists);
+        targets.into_iter().find(inside).unwrap_or(written.place).clone()
+    }
+}
+
+/// Whether the write goes to the element `name` of the level, or into it.
+fn begins(write: &Write, name: &str) -> bool {
+    write.target.value.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+fn place_of(missing: &Missing) -> String {
+    let choice = if missing.element.is_choice { "[x]" } else { "" };
+    let dot = if missing.parent.is_empty() { "" } else { "." };
+    format!("{}{dot}{}{choice}", missing.parent, missing.element.name)
+}
+
+fn help_for(missing: &Missing) -> Option<String> {
+    let names: Vec<String> = missing.element.written_names().take(LISTED_MAX).collect();
+    missing.element.is_choice.then(|| format!("write {}", one_of(names.iter().map(String::as_str))))
+}
+
+/// Why what is given cannot stand at the element.
+fn mismatch(resolved: &Resolved<'_>, given: &Given) -> Option<(Code, String, Option<String>)> {
+    let what = resolved.definition();
+    let kind = resolved.kind.name;
+    let wrong = |found: &str, help: Option<&str>| {
+        Some((codes::ELEMENT_TYPE, format!("{what} is of type {kind}, and this is {found}"), help.map(str::to_owned)))
+    };
+    let Some(primitive) = resolved.primitive() else {
+        return match given {
+            Given::Unknown => None,
+            Given::Literal(_) | Given::Text => wrong("a text", function_for(kind)),
+            Given::Number => wrong("a number", function_for(kind)),
+            Given::Boolean => wrong("true or false", None),
+            Given::Structure(name) if is_of(resolved, name) => None,
+            Given::Structure(name) => wrong(&format!("a {name}"), None),
+            Given::Reference(target) if is_of(resolved, "Reference") => {
+                let leads = resolved.kind.may_lead_to(target);
+                let targets = one_of(resolved.kind.targets.iter().copied());
+                let message = format!("{what} does not lead to a {target}");
+                (!leads).then(|| (codes::ELEMENT_TYPE, message, Some(format!("it leads to {targets}"))))
+            }
+            Given::Reference(_) => wrong("a Reference", None),
+        };
+    };
+    match (given, primitive.form()) {
+        (Given::Unknown, _)
+        | (Given::Text, Form::Text)
+        | (Given::Number, Form::Number)
+        | (Given::Boolean, Form::Boolean) => None,
+        (Given::Literal(text), Form::Text) => match primitive.judge(text) {
+            Err(_) => wrong(&format!("`{text}`"), None),
+            Ok(()) => outside(resolved, text),
+        },
+        (Given::Literal(_) | Given::Text, Form::Number) => {
+            wrong("a text", Some("end it with `| decimal` or `| integer`"))
+        }
+        (Given::Literal(_) | Given::Text, Form::Boolean) => wrong("a text", Some("end it with `| boolean`")),
+        (Given::Number, Form::Text | Form::Boolean) => wrong("a number", None),
+        (Given::Boolean, Form::Text | Form::Number) => wrong("true or false", None),
+        (Given::Structure(name), _) => wrong(&format!("a {name}"), Some("write its parts one by one")),
+        (Given::Reference(_), _) => wrong("a Reference", None),
+    }
+}
+
+/// A code that the required value set of the element does not have.
+fn outside(resolved: &Resolved<'_>, code: &str) -> Option<(Code, String, Option<String>)> {
+    let binding = resolved.binding().filter(|binding| binding.strength == Strength::Required)?;
+    let codes_of_set = binding.codes()?;
+    if codes_of_set.may_have(None, code) {
+        return None;
+    }
+    let names: Vec<&str> = codes_of_set.codes().collect();
+    let help = did_you_mean(code, names.iter().copied())
+        .or_else(|| (names.len() <= LISTED_MAX).then(|| format!("codes are {}", one_of(names.iter().copied()))));
+    let message = format!("{} has no code `{code}` ({})", resolved.definition(), codes_of_set.name);
+    Some((codes::NOT_IN_VALUE_SET, message, help))
+}
+
+/// Whether the element takes a structure of this name: its own type, or what its type is a profile of.
+fn is_of(resolved: &Resolved<'_>, name: &str) -> bool {
+    let mut structure = resolved.structure();
+    while let Some(known) = structure {
+        if known.name() == name {
+            return true;
+        }
+        structure = known.base();
+    }
+    resolved.kind.name == name
+}
+
+/// The function that makes a structure of this type.
+fn function_for(kind: &str) -> Option<&'static str> {
+    match kind {
+        "CodeableConcept" => Some("end it with `| codeable_concept`"),
+        "Coding" => Some("end it with `| coding`"),
+        "Identifier" => Some("end it with `| identifier`"),
+        "Reference" => Some("end it with `| identifier | reference(\"Patient\")`, or what it leads to"),
+        "HumanName" => Some("end it with `| human_name`"),
+        "Address" => Some("end it with `| address`"),
+        "ContactPoint" => Some("end it with `| telecom`"),
+        "Quantity" | "SimpleQuantity" => Some("write `quantity(value, unit)`"),
+        "Timing" => Some("use `timing`"),
+        _ => None,
+    }
+}

@@ -1,0 +1,138 @@
+//! What an expression can give, as far as that is known before a message comes.
+
+use crate::mapping::plan::{Call, Op};
+use crate::mapping::tables::{Row, Unknown};
+
+/// One of the things that an expression may give.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Given {
+    /// A text that is written out, here or in a table.
+    Literal(String),
+    /// Some text.
+    Text,
+    /// A number.
+    Number,
+    /// True or false.
+    Boolean,
+    /// A FHIR data type with elements.
+    Structure(&'static str),
+    /// A reference to a resource of this type.
+    Reference(String),
+    /// Anything.
+    Unknown,
+}
+
+/// Everything that the expression can give.
+pub(super) fn given(op: &Op) -> Vec<Given> {
+    let mut found = Vec::new();
+    gather(op, &mut found);
+    found
+}
+
+fn gather(op: &Op, found: &mut Vec<Given>) {
+    match op {
+        Op::Text(text) => found.push(Given::Literal(text.clone())),
+        Op::Number(_) => found.push(Given::Number),
+        Op::Boolean(_) | Op::Compare { .. } | Op::In { .. } | Op::Exists(_) | Op::Not(_) | Op::And(_) | Op::Or(_) => {
+            found.push(Given::Boolean);
+        }
+        Op::Variable(_) | Op::Field { .. } | Op::Part { .. } | Op::Joined(_) => found.push(Given::Text),
+        Op::Json { .. } => found.push(Given::Unknown),
+        Op::FirstOf(parts) => parts.iter().for_each(|part| gather(part, found)),
+        Op::If { value, otherwise, .. } => {
+            gather(value, found);
+            otherwise.iter().for_each(|otherwise| gather(otherwise, found));
+        }
+        Op::Call(call) => gather_call(call, found),
+    }
+}
+
+fn gather_call(call: &Call, found: &mut Vec<Given>) {
+    let mut of_arguments = |count: usize| call.arguments.iter().take(count).for_each(|part| gather(part, found));
+    match call.function.name {
+        "first" | "last" | "required" => of_arguments(1),
+        "default" => of_arguments(2),
+        "table" => of_table(call, found),
+        "codeable_concept" => found.push(Given::Structure("CodeableConcept")),
+        "coding" => found.push(Given::Structure("Coding")),
+        "identifier" => found.push(Given::Structure("Identifier")),
+        "quantity" => found.push(Given::Structure("Quantity")),
+        "human_name" => found.push(Given::Structure("HumanName")),
+        "address" => found.push(Given::Structure("Address")),
+        "telecom" => found.push(Given::Structure("ContactPoint")),
+        "timing" => found.push(Given::Structure("Timing")),
+        "reference" => found.push(match call.arguments.get(1) {
+            Some(Op::Text(resource)) => Given::Reference(resource.clone()),
+            Some(_) | None => Given::Structure("Reference"),
+        }),
+        "integer" | "decimal" | "count" => found.push(Given::Number),
+        "boolean" | "is_null" => found.push(Given::Boolean),
+        "element" => found.push(Given::Unknown),
+        _ => found.push(Given::Text),
+    }
+}
+
+fn of_table(call: &Call, found: &mut Vec<Given>) {
+    let Some(table) = &call.table else { return found.push(Given::Unknown) };
+    found.extend(table.rows().map(|(_, row)| of_row(row)));
+    match table.unknown() {
+        Unknown::Reject | Unknown::Hold => {}
+        Unknown::Pass => found.push(Given::Text),
+        Unknown::Default(row) => found.push(of_row(row)),
+    }
+}
+
+fn of_row(row: &Row) -> Given {
+    match row {
+        Row::Text(text) => Given::Literal(text.clone()),
+        Row::Number(_) => Given::Number,
+        Row::Boolean(_) => Given::Boolean,
+        Row::Coding(_) => Given::Structure("Coding"),
+    }
+}
+
+/// Whether the expression gives something whatever the message says, or refuses the message. Where the message has
+/// what the `guards` name, their fields give something too. Whoever wrote `required` into a branch has thought of it.
+pub(super) fn is_sure(op: &Op, guards: &[String]) -> bool {
+    let all_sure = |part: &Op| is_sure(part, guards);
+    match op {
+        Op::Text(text) => !text.is_empty(),
+        Op::Number(_) | Op::Boolean(_) | Op::Variable(_) => true,
+        Op::Compare { .. } | Op::In { .. } | Op::Exists(_) | Op::Not(_) | Op::And(_) | Op::Or(_) => true,
+        Op::Field { .. } | Op::Json { .. } => key(op).is_some_and(|key| guards.contains(&key)),
+        Op::Part { .. } => false,
+        Op::Joined(parts) | Op::FirstOf(parts) => parts.iter().any(all_sure),
+        Op::If { value, otherwise, .. } => {
+            let branches = || std::iter::once(&**value).chain(otherwise.as_deref());
+            branches().any(is_required) || otherwise.is_some() && branches().all(all_sure)
+        }
+        Op::Call(call) => match call.function.name {
+            "required" | "count" => true,
+            "default" => call.arguments.iter().any(all_sure),
+            _ => call.arguments.first().is_some_and(all_sure),
+        },
+    }
+}
+
+fn is_required(op: &Op) -> bool {
+    matches!(op, Op::Call(call) if call.function.name == "required")
+}
+
+/// What a condition says is there: fields that it names, and those that it asks for together with others.
+pub(super) fn guards_of(condition: &Op, guards: &mut Vec<String>) {
+    match condition {
+        Op::Field { .. } | Op::Json { .. } => guards.extend(key(condition)),
+        Op::Exists(value) => guards_of(value, guards),
+        Op::And(parts) => parts.iter().for_each(|part| guards_of(part, guards)),
+        _ => {}
+    }
+}
+
+/// A source field by its name, whatever repetition or component of it.
+fn key(op: &Op) -> Option<String> {
+    match op {
+        Op::Field { path, .. } => Some(format!("{}-{}", path.segment(), path.field()?)),
+        Op::Json { path, .. } => Some(path.to_string()),
+        _ => None,
+    }
+}

@@ -1,0 +1,59 @@
+//! Source paths into HL7 v2, held against the standard.
+//!
+//! In comes a path of a mapping for a message type; out go findings: a group or segment that the message does not
+//! have, a field or component that no version of the standard has. Groups are errors; what systems are known to send
+//! beside the standard is a warning.
+
+use adapters::hl7v2::Path;
+use adapters::hl7v2::grammar::{self, Possible, Unknown, Version};
+
+use super::Walk;
+use crate::finding::{Finding, codes, did_you_mean};
+
+/// Fields or components that a finding lists at most.
+const LISTED_MAX: usize = 8;
+
+impl Walk<'_, '_> {
+    /// Warns of segments and groups that the message type does not have.
+    pub(super) fn check_structure(&mut self, path: &Path, span: &std::ops::Range<usize>) {
+        let Some(structure) = self.ground.structure else { return };
+        let unknown_group = path.groups().find(|group| !grammar::group_exists(structure, group)).map(str::to_owned);
+        if let Some(group) = unknown_group {
+            let names: Vec<&str> = grammar::groups_of(structure).collect();
+            let message = format!("{} has no group {group}", self.ground.message);
+            return self.report(codes::NOT_IN_MESSAGE, span, message, did_you_mean(&group, names));
+        }
+        if !path.segment().starts_with('Z') && !grammar::segment_exists(structure, None, path.segment()) {
+            let message = format!("{} has no segment {}", self.ground.message, path.segment());
+            let place = self.text.place(self.compiler.source, span);
+            let finding = Finding::warning(codes::NOT_IN_MESSAGE, self.compiler.source, place, message);
+            self.compiler.findings.push(finding);
+        }
+    }
+
+    /// Warns of fields and components that no version of the standard has there. Systems do send such; whoever
+    /// reads them should know that nobody promised them.
+    pub(super) fn check_field(&mut self, path: &Path, span: &std::ops::Range<usize>) {
+        let Some(structure) = self.ground.structure else { return };
+        let Err(unknown) = grammar::resolve(Version::USUAL, structure, path) else { return };
+        if !matches!(unknown.part, grammar::Part::Field | grammar::Part::Component | grammar::Part::Subcomponent) {
+            return;
+        }
+        let place = self.text.place(self.compiler.source, span);
+        let finding = Finding::warning(codes::NOT_IN_SEGMENT, self.compiler.source, place, unknown.to_string());
+        self.compiler.findings.push(finding.with_help_if(nearby(&unknown)));
+    }
+}
+
+/// What could stand there: all of it if that is little, else the first and the last.
+fn nearby(unknown: &Unknown) -> Option<String> {
+    let named = |one: &Possible| format!("{} {}", one.name, one.text);
+    match unknown.possible.as_slice() {
+        [] => None,
+        few if few.len() <= LISTED_MAX => {
+            Some(format!("there are {}", few.iter().map(named).collect::<Vec<String>>().join(", ")))
+        }
+        [first, .., last] => Some(format!("there are {} to {}", named(first), named(last))),
+        [_] => None,
+    }
+}
