@@ -152,8 +152,8 @@ fn the_order_of_a_key_is_kept_over_retries_and_a_poisoned_key_parks_alone() -> F
 
 #[test]
 fn a_route_to_a_channel_keeps_its_rate_and_holds_up_no_other() -> Fallible<()> {
-    const SLOW: usize = 12;
-    const PER_SECOND: u32 = 4;
+    const SLOW: usize = 8;
+    const PER_SECOND: u32 = 1;
     let folder = Folder::new("route-rate")?;
     let route = |id: &str, when: &str, limit: &str| {
         format!(

@@ -1,5 +1,6 @@
 //! `hub explain`.
 
+mod names;
 mod report;
 
 use std::path::{Path, PathBuf};

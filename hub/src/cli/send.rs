@@ -22,6 +22,10 @@ use crate::config::Settings;
 
 /// For the first connection, before anything is sent.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+/// A source that a reload brought is told by the running hub within this time.
+const TOLD_WITHIN: Duration = Duration::from_secs(2);
+/// How often it is looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Rows of the table; beyond, only messages that were not accepted have one.
 const ROWS_MAX: usize = 200;
 
@@ -83,7 +87,7 @@ pub async fn run(global: &Global, args: &SendArgs, output: &mut Output<'_>) -> O
     }
     let to = match &args.to {
         Some(to) => to.clone(),
-        None => source_address(global, args.source.as_deref())?,
+        None => source_address(global, args.source.as_deref()).await?,
     };
     let sink = connect(&to, args).await?;
     let mut sent = Vec::with_capacity(messages.len());
@@ -143,8 +147,24 @@ fn with_carriage_returns(message: &Bytes) -> Bytes {
     made.into()
 }
 
-/// Where a source of the hub that runs on the data folder listens.
-fn source_address(global: &Global, source: Option<&str>) -> Result<String, Failure> {
+/// Where a source of the hub that runs on the data folder listens. One that a reload has just brought is told
+/// within a second.
+async fn source_address(global: &Global, source: Option<&str>) -> Result<String, Failure> {
+    let deadline = tokio::time::Instant::now() + TOLD_WITHIN;
+    loop {
+        match told_address(global, source) {
+            Err(failure) if failure.exit == Exit::Usage && source.is_some() => {
+                if tokio::time::Instant::now() > deadline {
+                    return Err(failure);
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+fn told_address(global: &Global, source: Option<&str>) -> Result<String, Failure> {
     let data = Settings::load(global).map_err(configuration)?.data;
     let none = || {
         let message =

@@ -9,6 +9,7 @@ use adapters::hl7v2::{self, Message};
 use adapters::{Document, Format};
 use serde_json::{Value, json};
 
+use super::names::Names;
 use crate::cli::output::{Output, clean, text_of};
 use crate::mapping::{Context, Lineage, Mapping, Origin, Output as Mapped};
 use crate::routes::{Configuration, Route, SourceSpec, Target};
@@ -254,7 +255,7 @@ impl MappingReport {
         if self.nowhere.is_empty() {
             return output.line("Everything in the message went somewhere.");
         }
-        table(output, &["WENT NOWHERE", "VALUE"], &["path", "value"], &self.nowhere)?;
+        table(output, &["WENT NOWHERE", "NAME", "VALUE"], &["path", "name", "value"], &self.nowhere)?;
         for one in &self.outputs {
             if let Some(body) = one.get("body").and_then(Value::as_str) {
                 output.line("")?;
@@ -320,8 +321,9 @@ impl Values<'_> {
     }
 
     fn nowhere(&self, lineage: &Lineage) -> Vec<Value> {
+        let names = Names::of(self.document);
         let row = |one: &crate::mapping::Nowhere| {
-            let mut row = json!({ "path": one.path });
+            let mut row = json!({ "path": one.path, "name": names.name(&one.path) });
             if let Some(object) = row.as_object_mut().filter(|_| self.reveal) {
                 object.insert("value".to_owned(), self.text(one.span.clone()).into());
             }

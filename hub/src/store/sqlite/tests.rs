@@ -1,5 +1,6 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -105,8 +106,13 @@ async fn the_log_is_moved_into_the_file_while_the_writer_goes_on() {
         let outcomes = store.commit(units.collect()).await;
         assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Committed(_))));
     }
-    let moved = std::fs::metadata(folder.path().join("journal.db")).unwrap().len();
-    assert!(moved > 16 << 20, "{moved} bytes are in the file");
+    let file = folder.path().join("journal.db");
+    let moved = async {
+        while std::fs::metadata(&file).unwrap().len() <= 16 << 20 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), moved).await.expect("the pages are in the file");
     assert_eq!(store.terms_after(MessageId(0), usize::MAX).await.unwrap().len(), MESSAGES);
     store.close().await;
     assert_eq!(std::fs::metadata(folder.path().join("journal.db-wal")).map_or(0, |log| log.len()), 0);
