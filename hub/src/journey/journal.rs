@@ -1,8 +1,8 @@
 //! Journal: what was accepted and has not come to an end goes on, after every start.
 //!
 //! In comes the store as the last process left it; out go its unfinished messages and records, fed again
-//! in their order before any source listens (H1, H2, H5). After a crash they go one at a time, marked as
-//! in hand, so that a message which takes the process down is charged, and only that one (H8).
+//! in their order before any source listens (H1, H2, H5). After a crash those that may have been in hand go
+//! one at a time, marked, so that a message which takes the process down is charged, and only that one (H8).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,9 @@ use crate::store::{Cause, Charge, DeliveryState, OpenDelivery, Row, StoreError, 
 
 /// Unfinished messages or records that are read at once. More than can be under way at a time.
 const READ_MAX: usize = 100_000;
+/// Messages, and records of a channel, that may have been in hand when the process died: stages take the oldest
+/// first, a batch a shard. Should the guilty one be younger, the next death finds it among the oldest.
+const SUSPECTS_MAX: usize = 512;
 /// How often it is looked whether the unfinished have gone through.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// How often the log says that recovery goes on.
@@ -70,15 +73,24 @@ impl Recovery {
         let charged = self.charge_those_in_hand().await?;
         let mut records = 0;
         for channel in Channel::ALL {
-            for delivery in self.hub.store.open_deliveries(channel.name(), READ_MAX).await? {
-                records += 1;
-                self.feed_record(&delivery, &charged, clean).await?;
+            let open = self.hub.store.open_deliveries(channel.name(), READ_MAX).await?;
+            records += open.len();
+            for (place, delivery) in open.iter().enumerate() {
+                self.feed_record(delivery, &charged, !clean && place < SUSPECTS_MAX).await?;
             }
         }
         let unrouted = self.unrouted().await?;
         let messages = unrouted.len();
+        let is_event =
+            |message: &StoredMessage| Channel::ALL.iter().any(|channel| channel.events() == &*message.source);
+        let mut places = [0, 0];
         for (message, charges) in unrouted {
-            self.feed_message(message, charges, clean).await;
+            // Events and messages of sources have queues of their own.
+            let [events, received] = &mut places;
+            let place = if is_event(&message) { events } else { received };
+            *place += 1;
+            let suspect = !clean && *place <= SUSPECTS_MAX;
+            self.feed_message(message, charges, suspect).await;
         }
         self.wait_until_through().await;
         Ok(Found { messages, records, clean })
@@ -108,7 +120,7 @@ impl Recovery {
         Ok(charged)
     }
 
-    async fn feed_record(&self, delivery: &OpenDelivery, charged: &[Charge], clean: bool) -> Result<(), StoreError> {
+    async fn feed_record(&self, delivery: &OpenDelivery, charged: &[Charge], suspect: bool) -> Result<(), StoreError> {
         let message = delivery.id.message;
         if charged.iter().any(|charge| charge.message == message && charge.charges >= CHARGES_MAX) {
             return bury_delivery(&self.hub, delivery, deadly("apply")).await;
@@ -117,7 +129,7 @@ impl Recovery {
             self.aside.remember();
             return Ok(());
         }
-        if let Some(record) = record_again(&self.hub, delivery, !clean).await? {
+        if let Some(record) = record_again(&self.hub, delivery, suspect).await? {
             self.hub.metrics.in_flight.inc();
             if self.records.send(record).await.is_err() {
                 self.hub.metrics.in_flight.dec();
@@ -126,12 +138,12 @@ impl Recovery {
         Ok(())
     }
 
-    async fn feed_message(&self, stored: StoredMessage, charges: u32, clean: bool) {
+    async fn feed_message(&self, stored: StoredMessage, charges: u32, suspect: bool) {
         let shard = shard_of(stored.lane, stored.id, self.shards.len());
         let Some(shard) = self.shards.get(shard) else { return };
         self.hub.metrics.in_flight.inc();
         let message = Arc::new(Journaled::from_stored(stored));
-        let accepted = Accepted { message, charges, suspect: !clean, asker: None, room: None };
+        let accepted = Accepted { message, charges, suspect, asker: None, room: None };
         if shard.send(accepted).await.is_err() {
             self.hub.metrics.in_flight.dec();
         }
