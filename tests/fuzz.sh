@@ -22,7 +22,8 @@ seeds_of() {
     esac
 }
 mkdir -p target/fuzz-seeds/routes
-cp routes.toml tests/bench/routes.toml target/fuzz-seeds/routes/ 2>/dev/null
+cp routes.toml target/fuzz-seeds/routes/shipped.toml
+cp tests/bench/routes.toml target/fuzz-seeds/routes/bench.toml
 
 for folder in "${folders[@]}"; do
     for target in $(cargo fuzz list --fuzz-dir "$folder"); do
