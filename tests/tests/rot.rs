@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hub_tests::Fallible;
 use hub_tests::folder::Folder;
-use hub_tests::hub::{Hub, Launch};
+use hub_tests::hub::{Hub, Launch, Started};
 use hub_tests::mllp::{Connection, framed};
 use hub_tests::payload::{Id, Kind};
 use hub_tests::wait;
@@ -101,28 +101,42 @@ fn a_command_whose_prescription_does_not_read_back_is_a_dead_letter_and_its_neig
     hub.stop()
 }
 
-#[test]
-fn a_message_that_does_not_read_back_is_a_dead_letter_and_the_others_are_routed_after_the_start() -> Fallible<()> {
-    let launch = launch("rotten-message")?;
-    // Dies with its first messages in the journal, before a route has seen them.
-    let dying = launch.with("HUB_CRASH_AT", "journal.after_commit:4").start()?;
-    let mut connection = Connection::open(dying.mllp(SOURCE)?)?;
+/// What no route has seen when the hub dies at its `nth` commit.
+fn unrouted_after_death(launch: &Launch, nth: u32) -> Fallible<Vec<(i64, String)>> {
+    let dying = launch.with("HUB_CRASH_AT", &format!("journal.after_commit:{nth}"));
+    let Started::Ready(hub) = dying.spawn()?.until_ready()? else { return Ok(Vec::new()) };
+    let mut connection = Connection::open(hub.mllp(SOURCE)?)?;
     for id in orders() {
         if connection.write(&framed(&id.body())).is_err() {
             break;
         }
     }
-    let mut process = dying.process;
+    let mut process = hub.process;
     process.wait(WITHIN)?;
     let journal = Journal::open(launch.data.join("journal.db"))?;
-    let unrouted: Vec<(i64, String)> = journal
-        .prepare(
-            "SELECT id, control_id FROM message m WHERE code IS NULL AND source = ?1 \
-             AND NOT EXISTS (SELECT 1 FROM run r WHERE r.message_id = m.id) ORDER BY id",
-        )?
-        .query_map(params![SOURCE], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<Result<_, _>>()?;
-    let (rotten, rotten_id) = unrouted.first().ok_or("the hub died too early or too late")?;
+    let mut statement = journal.prepare(
+        "SELECT id, control_id FROM message m WHERE code IS NULL AND source = ?1 \
+         AND NOT EXISTS (SELECT 1 FROM run r WHERE r.message_id = m.id) ORDER BY id",
+    )?;
+    let rows = statement.query_map(params![SOURCE], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+#[test]
+fn a_message_that_does_not_read_back_is_a_dead_letter_and_the_others_are_routed_after_the_start() -> Fallible<()> {
+    // At one of its first commits the hub has messages in the journal that no route has seen.
+    let mut found = None;
+    for nth in 2..40 {
+        let launch = launch(&format!("rotten-message-{nth}"))?;
+        let unrouted = unrouted_after_death(&launch, nth)?;
+        if !unrouted.is_empty() {
+            found = Some((launch, unrouted));
+            break;
+        }
+    }
+    let (launch, unrouted) = found.ok_or("the hub never died with a message that no route had seen")?;
+    let journal = Journal::open(launch.data.join("journal.db"))?;
+    let (rotten, rotten_id) = unrouted.first().ok_or("there is one")?;
     journal.execute("UPDATE message SET body = zeroblob(length(body)) WHERE id = ?1", params![rotten])?;
     drop(journal);
 
