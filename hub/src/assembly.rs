@@ -56,6 +56,8 @@ const MAILBOX: usize = 16;
 const TAP_MAX: usize = 1024;
 /// Escalations that wait for the root at most.
 const ESCALATIONS_MAX: usize = 16;
+/// How `hub run` ends when a part that cannot be restarted failed (sysexits, EX_SOFTWARE).
+const EXIT_SOFTWARE: i32 = 70;
 /// How often it is looked whether all has gone through.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
@@ -100,8 +102,8 @@ pub struct Assembly {
     arbiters: Vec<Arbiter>,
     /// Cells, and how each is.
     cells: Vec<(String, watch::Receiver<Health>)>,
-    /// Cells with one job in hand for too long.
-    stuck: watch::Receiver<Vec<String>>,
+    /// Cells that have been at one step for seconds.
+    slow: watch::Receiver<Vec<String>>,
     /// One reload at a time.
     reloading: Mutex<()>,
 }
@@ -127,6 +129,8 @@ pub async fn start(settings: &Settings, loaded: Loaded) -> Result<(Assembly, mps
     let clean = journal::begin(&hub).await?;
     let arbiters: Vec<Arbiter> = (0..SHARDS).map(|_| Arbiter::new()).collect();
     let stages = start_stages(&hub, &root, &arbiters);
+    // Before recovery: what was stuck when the last process was given up may be stuck again.
+    let slow = watchdog::watch(stages.progress, settings.limits.stuck, |_| std::process::exit(EXIT_SOFTWARE));
     start_couriers(&hub, &stages.outbox, &root, !clean)?;
     let recovery = Recovery {
         hub: Arc::clone(&hub),
@@ -152,7 +156,7 @@ pub async fn start(settings: &Settings, loaded: Loaded) -> Result<(Assembly, mps
         outbox: stages.outbox,
         sources: ArcSwap::default(),
         cells: stages.cells,
-        stuck: watchdog::watch(stages.progress),
+        slow,
         replayer: Replayer { hub: Arc::clone(&hub), shards: stages.shards },
         search,
         root,

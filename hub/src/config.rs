@@ -76,11 +76,19 @@ pub struct Limits {
     pub taps: usize,
     /// From the signal to stop until what is in hand is given up; the journal keeps it.
     pub drain: Duration,
+    /// An actor that computes for so long at one step is stuck: the process ends with 70.
+    pub stuck: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { memory_for_bodies: 64 << 20, http_connections: 256, taps: 8, drain: Duration::from_secs(10) }
+        Limits {
+            memory_for_bodies: 64 << 20,
+            http_connections: 256,
+            taps: 8,
+            drain: Duration::from_secs(10),
+            stuck: Duration::from_mins(1),
+        }
     }
 }
 
@@ -157,6 +165,7 @@ impl Settings {
                 http_connections: layer.limits.http_connections.unwrap_or(limits.http_connections),
                 taps: layer.limits.taps.unwrap_or(limits.taps),
                 drain: layer.limits.drain.unwrap_or(limits.drain),
+                stuck: layer.limits.stuck.unwrap_or(limits.stuck),
             },
         }
     }

@@ -16,6 +16,8 @@ const WITHIN: Duration = Duration::from_secs(60);
 const NEIGHBOURS: usize = 40;
 /// Starts that a message may spoil: the one in which it was one of many, and three in which it was alone.
 const DEATHS_MAX: usize = 4;
+/// A part that cannot be restarted failed.
+const EXIT_SOFTWARE: i32 = 70;
 
 const ROUTES: &str = r#"
 [source.ward]
@@ -154,6 +156,31 @@ fn a_message_that_takes_the_process_down_is_found_out_and_nobody_else_is_blamed(
 }
 
 #[test]
+fn a_message_at_which_the_hub_sticks_is_found_out_as_one_that_takes_it_down_is() -> Fallible<()> {
+    let mut launch = launch("stuck-for-good")?;
+    let settings = launch.data.with_extension("toml");
+    std::fs::write(&settings, "[limits]\nstuck = \"2s\"\n")?;
+    launch.arguments.extend(["--config".to_owned(), settings.display().to_string()]);
+    let (feed, poisoned) = feed("STUCK-MAP")?;
+    let mut process = {
+        let hub = launch.start()?;
+        assert_eq!(send(&hub, &feed)?, feed.len(), "the journal takes every message");
+        hub.process
+    };
+    let mut deaths = vec![process.wait(WITHIN)?.code()];
+    let hub = loop {
+        match launch.spawn()?.until_ready()? {
+            Started::Ready(hub) => break hub,
+            Started::Ended(_, status) => deaths.push(status.code()),
+        }
+        assert!(deaths.len() <= DEATHS_MAX, "{deaths:?}");
+    };
+    assert!(deaths.iter().all(|code| *code == Some(EXIT_SOFTWARE)), "{deaths:?}");
+    judge(&hub, &feed, &poisoned, "HUB0402")?;
+    hub.stop()
+}
+
+#[test]
 fn a_part_that_does_not_go_on_is_told_within_seconds() -> Fallible<()> {
     let launch = launch("stuck")?;
     let hub = launch.start()?;
@@ -163,7 +190,7 @@ fn a_part_that_does_not_go_on_is_told_within_seconds() -> Fallible<()> {
         let (status, text) = hub.api().text("/ready")?;
         Ok((status == 503).then_some(text))
     })?;
-    assert!(told.contains("router") && told.contains("one job in hand"), "{told}");
+    assert!(told.contains("router") && told.contains("at one step for seconds"), "{told}");
     assert_eq!(hub.api().text("/live")?.0, 200);
     Ok(())
 }

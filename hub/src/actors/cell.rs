@@ -100,7 +100,7 @@ impl<W: Work> Handle<W> {
         self.health.clone()
     }
 
-    /// Whether it has a job in hand.
+    /// Whether it computes, for the watchdog.
     pub fn progress(&self) -> Progress {
         self.progress.clone()
     }
@@ -201,9 +201,7 @@ impl<W: Work> Handler<Ask<W>> for Cell<W> {
         };
         let progress = self.progress.clone();
         let guarded = async move {
-            progress.begin();
-            let outcome = AssertUnwindSafe(worker.work(job)).catch_unwind().await;
-            progress.end();
+            let outcome = AssertUnwindSafe(progress.over(worker.work(job))).catch_unwind().await;
             (worker, outcome)
         };
         let settled =

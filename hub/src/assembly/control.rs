@@ -29,10 +29,10 @@ impl Control for Assembly {
         let mut parts = vec![Part { name: "journal".to_owned(), trouble: journal }];
         let closing = self.closed.borrow().then(|| "the hub is going down".to_owned());
         parts.push(Part { name: "intake".to_owned(), trouble: closing });
-        let stuck = self.stuck.borrow().clone();
+        let slow = self.slow.borrow().clone();
         for (name, health) in &self.cells {
             let trouble = match &*health.borrow() {
-                Health::Up { .. } if stuck.contains(name) => Some("has one job in hand for seconds".to_owned()),
+                Health::Up { .. } if slow.contains(name) => Some("at one step for seconds".to_owned()),
                 Health::Up { .. } => None,
                 Health::Starting => Some("starting".to_owned()),
                 Health::Failed { .. } => Some("failed too often".to_owned()),

@@ -23,6 +23,9 @@ const MEMORY_BYTES_MAX: usize = 64 << 30;
 /// Shortest and longest time for a drain.
 const DRAIN_RANGE: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(600);
 
+/// Shortest and longest time until an actor counts as stuck.
+const STUCK_RANGE: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
+
 /// A file of settings.
 pub(super) struct Root {
     pub base: Layer,
@@ -57,6 +60,7 @@ pub(super) struct LimitsLayer {
     pub http_connections: Option<usize>,
     pub taps: Option<usize>,
     pub drain: Option<Duration>,
+    pub stuck: Option<Duration>,
 }
 
 impl Layer {
@@ -81,6 +85,7 @@ impl Layer {
                 http_connections: self.limits.http_connections.or(base.limits.http_connections),
                 taps: self.limits.taps.or(base.limits.taps),
                 drain: self.limits.drain.or(base.limits.drain),
+                stuck: self.limits.stuck.or(base.limits.stuck),
             },
         }
     }
@@ -195,11 +200,16 @@ fn read_limits(mut section: Section<'_>) -> LimitsLayer {
     if let Some(time) = drain.as_ref().filter(|time| !DRAIN_RANGE.contains(&time.value)) {
         reader.error(codes::BAD_VALUE, time.span.clone(), "`drain` must be from 1 second to 10 minutes");
     }
+    let stuck = section.duration("stuck");
+    if let Some(time) = stuck.as_ref().filter(|time| !STUCK_RANGE.contains(&time.value)) {
+        reader.error(codes::BAD_VALUE, time.span.clone(), "`stuck` must be from 1 second to 1 hour");
+    }
     section.finish();
     LimitsLayer {
         memory_for_bodies: memory.map(|size| size.value),
         http_connections: http_connections.and_then(|count| usize::try_from(count.value).ok()),
         taps: taps.and_then(|count| usize::try_from(count.value).ok()),
         drain: drain.map(|time| time.value),
+        stuck: stuck.map(|time| time.value),
     }
 }

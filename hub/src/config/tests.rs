@@ -39,7 +39,7 @@ fn the_example_file_loads_and_says_what_the_defaults_are() {
 fn flags_go_before_a_profile_and_a_profile_before_the_rest() {
     let (folder, mut global) = file(
         "data = 'd'\nroutes = 'r.toml'\nlog = 'json'\n[limits]\ntaps = 3\n\
-         [profile.x]\nroutes = 'x.toml'\n[profile.x.limits]\ndrain = '3s'\n",
+         [profile.x]\nroutes = 'x.toml'\n[profile.x.limits]\ndrain = '3s'\nstuck = '5s'\n",
     );
     global.profile = Some("x".to_owned());
     global.data = Some("flag".into());
@@ -49,7 +49,8 @@ fn flags_go_before_a_profile_and_a_profile_before_the_rest() {
     assert_eq!(settings.data, Path::new("flag"));
     assert_eq!(settings.routes, folder.path().join("x.toml"));
     assert_eq!((settings.log, settings.http.listen.port()), (LogFormat::Text, 0));
-    assert_eq!((settings.limits.taps, settings.limits.drain), (3, Duration::from_secs(3)));
+    let limits = settings.limits;
+    assert_eq!((limits.taps, limits.drain, limits.stuck), (3, Duration::from_secs(3), Duration::from_secs(5)));
 }
 
 #[test]
@@ -73,15 +74,15 @@ fn an_address_on_the_network_needs_tls_or_a_reason() {
 fn all_that_is_wrong_is_said_at_once_with_its_place() {
     let (_folder, global) = file(
         "dta = 'x'\nlog = 'xml'\n[http]\nlisten = 'localhost'\n[channels]\nperscription = { broker = 'embedded' }\n\
-         claims = { broker = 'kafak' }\n[limits]\nmemory_for_bodies = '1 KiB'\ntaps = 0\ndrain = '1h'\n\
+         claims = { broker = 'kafak' }\n[limits]\nmemory_for_bodies = '1 KiB'\ntaps = 0\ndrain = '1h'\nstuck = '0s'\n\
          [client]\nkey = 'k'\n[profile.y]\nlisten = 1\n",
     );
     let findings = Settings::load_for_run(&global, &RunArgs::default()).unwrap_err();
     let lines: Vec<usize> = findings.iter().map(|finding| finding.line).collect();
-    for line in [1, 2, 4, 6, 7, 9, 10, 11, 12, 15] {
+    for line in [1, 2, 4, 6, 7, 9, 10, 11, 12, 13, 16] {
         assert!(lines.contains(&line), "line {line} has no finding: {findings}");
     }
-    assert_eq!(lines.len(), 10, "{findings}");
+    assert_eq!(lines.len(), 11, "{findings}");
     let help = |line| findings.iter().find(|finding| finding.line == line).and_then(|finding| finding.help.clone());
     assert_eq!(help(1).as_deref(), Some("did you mean `data`?"));
     assert_eq!(help(6).as_deref(), Some("did you mean `prescription`?"));
