@@ -5,8 +5,9 @@
 //! clash, lists put into single places, commands that no actor knows, targets that FHIR R4 does not have. The
 //! grammar of HL7 v2 fields is asked here when it comes.
 
-mod commands;
+mod each;
 mod elements;
+mod expectations;
 mod formats;
 mod given;
 
@@ -14,25 +15,19 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use adapters::fhir;
-use adapters::hl7v2::{self, Path};
 
-use self::commands::commands_of;
 use self::elements::{Write, Written};
-use self::given::guards_of;
+use self::given::{Given, given, guards_of};
 use super::compile::{Compiled, Compiler, Ground};
 use super::error::Place;
-use super::expression::{ExpressionError, PathKind};
-use super::fields::{DataType, datatype};
+use super::expression::ExpressionError;
 use super::functions::Kind;
-use super::json_path::JsonPath;
 use super::layout::{Clash, Draft, has_segment, read_json_target, read_segment_target};
-use super::parse::{DeclaredBlock, DeclaredMapping, DeclaredRule, DeclaredTest};
+use super::parse::{DeclaredBlock, DeclaredMapping, DeclaredRule};
 use super::plan::{Block, Each, Layout, Mapping, Op, Rule, Segments, Shape, SourceFormat, TargetFormat};
 use super::tables::Tables;
+use crate::domain::command::CommandKind;
 use crate::finding::{Code, Finding, Findings, SourceText, Text, codes, did_you_mean, one_of};
-
-/// What a mapping to a channel can ask of its actor.
-pub const COMMANDS: [&str; 7] = ["create", "sign", "replace", "cancel", "hold", "release", "dispense"];
 
 /// The target that names the command, beside the resource.
 const COMMAND: &str = "command";
@@ -159,63 +154,6 @@ impl Checker<'_> {
     fn place(&self, span: &Range<usize>) -> Place {
         let (line, _) = self.compiler.source.line_and_column(span.start);
         Place { file: self.compiler.source.name().into(), line }
-    }
-
-    /// `ORDER`, `NTE`, `PID-3` or `dosageInstruction[*]`.
-    fn each(&mut self, text: &Text, ground: Ground<'_>) -> Option<Each> {
-        if ground.kind == PathKind::Json {
-            let path =
-                JsonPath::parse(&text.value).map_err(|error| self.report_inside(codes::SOURCE_PATH, text, error));
-            return path.ok().map(Each::Items);
-        }
-        if !text.value.contains('-') {
-            return self.each_group(text, ground);
-        }
-        let (from_root, path_text) = from_root(&text.value);
-        match Path::parse(path_text) {
-            Ok(path) if path.component().is_none() => {
-                let datatype = path.field().map_or(DataType::Unknown, |field| datatype(path.segment(), field));
-                Some(Each::Field { path, datatype, from_root })
-            }
-            Ok(_) => {
-                let help = Some("leave the component out".to_owned());
-                self.report(codes::SOURCE_PATH, text.span.clone(), "only whole fields repeat".to_owned(), help);
-                None
-            }
-            Err(error) => {
-                let start = error.at.saturating_add(text.value.len().saturating_sub(path_text.len()));
-                let span = start..start.saturating_add(error.len);
-                self.report_inside(
-                    codes::SOURCE_PATH,
-                    text,
-                    ExpressionError { span, message: error.message, help: error.help },
-                );
-                None
-            }
-        }
-    }
-
-    fn each_group(&mut self, text: &Text, ground: Ground<'_>) -> Option<Each> {
-        let (from_root, name) = from_root(&text.value);
-        let is_segment = name.len() == 3;
-        let known = match ground.structure {
-            Some(structure) if is_segment => {
-                name.starts_with('Z') || hl7v2::grammar::segment_exists(structure, None, name)
-            }
-            Some(structure) => hl7v2::grammar::group_exists(structure, name),
-            None => is_segment,
-        };
-        if !known {
-            let groups: Vec<&str> = ground.structure.into_iter().flat_map(hl7v2::grammar::groups_of).collect();
-            let help = did_you_mean(name, groups.iter().copied()).or_else(|| {
-                (!groups.is_empty())
-                    .then(|| format!("groups of {} are {}", ground.message, one_of(groups.iter().copied())))
-            });
-            let message = format!("{} has no group or segment {name}", ground.message);
-            self.report(codes::NOT_IN_MESSAGE, text.span.clone(), message, help);
-            return None;
-        }
-        Some(Each::Group { name: name.to_owned(), from_root })
     }
 
     fn json_layout(&mut self, rules: &[DeclaredRule], blocks: &[DeclaredBlock], level: Level<'_>) -> Shape {
@@ -367,11 +305,13 @@ impl Checker<'_> {
         if compiled.is_many {
             self.many_into_one(rule);
         }
-        let mut unknown = Vec::new();
-        commands_of(&compiled.op, &mut unknown);
-        unknown.retain(|command| !COMMANDS.contains(&command.as_str()));
-        for command in unknown {
-            let help = did_you_mean(&command, COMMANDS).unwrap_or_else(|| format!("commands are {}", one_of(COMMANDS)));
+        let known = CommandKind::ALL.map(CommandKind::name);
+        let literals = given(&compiled.op).into_iter().filter_map(|one| match one {
+            Given::Literal(text) => Some(text),
+            _ => None,
+        });
+        for command in literals.filter(|command| !known.contains(&command.as_str())) {
+            let help = did_you_mean(&command, known).unwrap_or_else(|| format!("commands are {}", one_of(known)));
             let message = format!("no actor knows the command `{command}`");
             self.report(codes::COMMAND, rule.expression.span.clone(), message, Some(help));
         }
@@ -380,43 +320,10 @@ impl Checker<'_> {
         self.targets.push(rule.target.clone());
         self.command = Some(self.rules.len().saturating_sub(1));
     }
-
-    fn test(&mut self, test: &DeclaredTest, to: &TargetFormat) {
-        for expectation in test.expect.iter().flatten().filter(|expectation| expectation.path.value != COMMAND) {
-            let (path, wrong) = (
-                &expectation.path,
-                match to {
-                    TargetFormat::Fhir(_) => JsonPath::parse(&expectation.path.value).err(),
-                    TargetFormat::Hl7v2(_) => Path::parse(&expectation.path.value).err().map(|error| ExpressionError {
-                        span: error.at..error.at.saturating_add(error.len),
-                        message: error.message,
-                        help: error.help,
-                    }),
-                },
-            );
-            if let Some(error) = wrong {
-                self.report_inside(codes::TARGET_PATH, path, error);
-            }
-        }
-        if let Some(expected) = &test.expect_error {
-            let known: Vec<String> =
-                codes::ALL.iter().filter(|code| code.number() >= 150).map(Code::to_string).collect();
-            if !known.contains(&expected.value) {
-                let message = format!("`{}` is no error of a mapping", expected.value);
-                let help = format!("errors are {}", one_of(known.iter().map(String::as_str)));
-                self.report(codes::BAD_VALUE, expected.span.clone(), message, Some(help));
-            }
-        }
-    }
 }
 
 /// The resource that each item of a block is, if the block says so: `resourceType = '"Medication"'`.
 fn resource_of(block: &DeclaredBlock) -> Option<&'static fhir::grammar::Structure> {
     let rule = block.rules.iter().find(|rule| rule.target.value == "resourceType")?;
     fhir::grammar::resource(rule.expression.value.trim().trim_matches('"'))
-}
-
-/// `$.NTE` is looked for in the whole message, `NTE` in the group in hand.
-fn from_root(text: &str) -> (bool, &str) {
-    text.strip_prefix("$.").map_or((false, text), |rest| (true, rest))
 }

@@ -309,3 +309,10 @@ fn a_decimal_of_an_event_keeps_its_digits() {
         assert!(body.contains(&format!(r#""valueDecimal":{digits}"#)), "{digits}: {body}");
     }
 }
+
+#[test]
+fn two_choices_of_one_resource_are_no_choice_written_twice() {
+    let set = "[set]\ndeceasedDateTime = 'ORC-9 | datetime'\nmultipleBirthBoolean = 'PID-24 = \"Y\"'\n";
+    let json = run_small(set, &fixture("hl7v2/rde_o11_new.hl7"));
+    assert!(json.contains("deceasedDateTime") && json.contains(r#""multipleBirthBoolean":false"#), "{json}");
+}

@@ -49,6 +49,13 @@ impl Write {
     }
 }
 
+/// A choice element that is written with one of its types.
+struct Choice<'w> {
+    parent: &'w str,
+    name: &'static str,
+    kind: &'static str,
+}
+
 /// What is written on one level.
 pub(super) struct Written<'w> {
     /// By rules.
@@ -73,7 +80,7 @@ impl Checker<'_> {
         written: &Written<'_>,
     ) -> Vec<Option<&'static Structure>> {
         let types = |place: &str| written.type_at(place);
-        let mut choices: Vec<(&str, *const str)> = Vec::new();
+        let mut choices: Vec<Choice<'_>> = Vec::new();
         for write in written.writes {
             match within.resolve_with(&write.target.value, &types) {
                 Err(unknown) => self.report_unknown(&write.target, &unknown),
@@ -123,12 +130,13 @@ impl Checker<'_> {
     }
 
     /// `value[x]` is written once, with one type.
-    fn check_choice<'w>(&mut self, resolved: &Resolved<'w>, write: &Write, seen: &mut Vec<(&'w str, *const str)>) {
+    fn check_choice<'w>(&mut self, resolved: &Resolved<'w>, write: &Write, seen: &mut Vec<Choice<'w>>) {
         if !resolved.element.is_choice {
             return;
         }
-        let this = (resolved.parent, std::ptr::from_ref(resolved.kind.name));
-        if seen.iter().any(|other| other.0 == this.0 && !std::ptr::eq(other.1, this.1)) {
+        let this = Choice { parent: resolved.parent, name: resolved.element.name, kind: resolved.kind.name };
+        let is_same = |other: &Choice<'_>| (other.parent, other.name) == (this.parent, this.name);
+        if seen.iter().any(|other| is_same(other) && other.kind != this.kind) {
             let message = format!("{} is written with two types", resolved.definition());
             self.report(codes::WRITTEN_TWICE, write.target.span.clone(), message, None);
         }
