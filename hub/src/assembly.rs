@@ -37,10 +37,10 @@ use crate::journey::outbox::Outbox;
 use crate::journey::publish::{self, Aside, Publisher};
 use crate::journey::receive::{PIECE_BYTES, Receiver, Reception};
 use crate::journey::route::{self, Router, Shard};
-use crate::journey::{Accepted, Hub, Live, rate_of_route};
+use crate::journey::{Accepted, Hub, Live, Rates};
 use crate::keys::{KeyError, Keys};
 use crate::limit::{Limits, Rate};
-use crate::routes::{Channel, Configuration, DestinationSpec, Loaded};
+use crate::routes::{Channel, Configuration, DestinationSpec, Limit, Loaded};
 use crate::search::Search;
 use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::store::{Store, StoreError};
@@ -122,7 +122,7 @@ pub async fn start(settings: &Settings, loaded: Loaded) -> Result<(Assembly, mps
         live: ArcSwap::from_pointee(live),
         metrics: Metrics::default(),
         hands: RwLock::new(()),
-        limits: ArcSwap::default(),
+        rates: ArcSwap::default(),
         tap: broadcast::Sender::new(TAP_MAX),
     });
     let (root, escalations) = mpsc::channel(ESCALATIONS_MAX);
@@ -243,7 +243,7 @@ fn plan<W: cell::Work>(name: &str, root: &Root, mut make: impl FnMut() -> W + Se
 /// Starts a courier for every destination of the configuration of now.
 fn start_couriers(hub: &Arc<Hub>, outbox: &Outbox, root: &Root, died: bool) -> Result<(), BuildError> {
     let live = hub.live.load_full();
-    hub.limits.store(Arc::new(limits_of(&live.configuration, &Limits::default())));
+    hub.rates.store(Arc::new(rates_of(&live.configuration, &Rates::default())));
     let mut couriers = HashMap::new();
     for spec in live.configuration.destinations.values() {
         couriers.insert(spec.name.clone(), start_courier(hub, spec, root, Predecessor::Process { died })?);
@@ -253,14 +253,17 @@ fn start_couriers(hub: &Arc<Hub>, outbox: &Outbox, root: &Root, died: bool) -> R
 }
 
 /// The rates of destinations and routes; a rate that stays keeps what it has seen.
-fn limits_of(configuration: &Configuration, before: &Limits) -> Limits {
-    let destinations = configuration.destinations.values().map(|spec| (spec.name.clone(), spec.delivery.limit));
-    let routes = configuration.routes.iter().map(|route| (rate_of_route(&route.id), route.limit));
-    let rates = destinations.chain(routes).filter_map(|(name, limit)| {
+fn rates_of(configuration: &Configuration, before: &Rates) -> Rates {
+    let rate = |(name, limit): (&String, Option<Limit>)| {
         let limit = limit?;
-        Some((name, Rate::new(limit.per_second, limit.burst)?))
-    });
-    Limits::new(rates, before)
+        Some((name.clone(), Rate::new(limit.per_second, limit.burst)?))
+    };
+    let destinations = configuration.destinations.values().map(|spec| (&spec.name, spec.delivery.limit));
+    let routes = configuration.routes.iter().map(|route| (&route.id, route.limit));
+    Rates {
+        destinations: Limits::new(destinations.filter_map(rate), &before.destinations),
+        routes: Limits::new(routes.filter_map(rate), &before.routes),
+    }
 }
 
 /// Who delivered to a destination before.

@@ -81,10 +81,12 @@ impl PrescriptionActor {
         let mut known = self.load(commands.iter().flatten()).await?;
         let wanted = commands.iter().flatten().filter(|command| known.needs_number(command)).count();
         self.numbers.fill(&self.hub, self.rules.day_of(now), u32::try_from(wanted).unwrap_or(u32::MAX)).await?;
+        let hub = Arc::clone(&self.hub);
         let mut decisions = Vec::with_capacity(records.len());
         for (place, (record, command)) in records.iter().zip(commands).enumerate() {
             in_hand.take(place);
-            decisions.push(self.decide(&mut known, record, command, now));
+            let matter = Matter { record, keys: &hub.keys, now };
+            decisions.push(self.decide(&mut known, &matter, command));
         }
         Ok(decisions)
     }
@@ -117,29 +119,22 @@ impl PrescriptionActor {
         Ok(known)
     }
 
-    fn decide(
-        &mut self,
-        known: &mut Known,
-        record: &Record,
-        command: Result<Command, Refusal>,
-        now: Timestamp,
-    ) -> Decision {
-        let matter = Matter { record, keys: &self.hub.keys.clone(), now };
+    fn decide(&mut self, known: &mut Known, matter: &Matter<'_>, command: Result<Command, Refusal>) -> Decision {
         let command = match command {
             Ok(command) => command,
-            Err(refusal) => return refuse(known, &matter, refusal),
+            Err(refusal) => return refuse(known, matter, refusal),
         };
         provoke("APPLY", command.order.number());
-        let cause = record.id.to_string();
+        let cause = matter.record.id.to_string();
         let number = self.number_for(known, &command);
-        let context = Context { now, rules: &self.rules, cause: &cause, number };
+        let context = Context { now: matter.now, rules: &self.rules, cause: &cause, number };
         let held = Held {
             order: known.line(&command.order),
             prior: command.replaces.as_ref().and_then(|order| known.line(order)),
         };
         match apply(held, &command, &context) {
-            Ok(effects) => decision_of(known, &matter, effects, End::Applied),
-            Err(refusal) => refuse(known, &matter, refusal),
+            Ok(effects) => decision_of(known, matter, effects, End::Applied),
+            Err(refusal) => refuse(known, matter, refusal),
         }
     }
 

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Assembly, Predecessor, Sources, StartError, limits_of, make_live, start_courier};
+use super::{Assembly, Predecessor, Sources, StartError, make_live, rates_of, start_courier};
 use crate::actors::adapter::{RunningSource, build_sink, mllp_settings};
 use crate::journey::Live;
 use crate::journey::deliver::Courier;
@@ -91,8 +91,8 @@ impl Assembly {
                 couriers.insert(spec.name.clone(), courier);
             }
         }
-        let limits = limits_of(&next.configuration, &self.hub.limits.load());
-        self.hub.limits.store(Arc::new(limits));
+        let rates = rates_of(&next.configuration, &self.hub.rates.load());
+        self.hub.rates.store(Arc::new(rates));
         self.hub.live.store(Arc::new(next));
         fail::fail_point!("reload.after_swap", |_| Ok(()));
         self.outbox.set_couriers(couriers.clone());

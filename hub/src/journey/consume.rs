@@ -142,8 +142,9 @@ impl<D: Domain> Consumer<D> {
         let before: Arc<[Record]> = records.iter().take(guilty).cloned().collect();
         let job = DomainBatch { records: before, now: self.hub.clock.now(), in_hand: InHand::default() };
         let mut decisions = match self.actor.ask(job).await {
-            Ok(decided) => decided?,
-            Err(_) => return Ok(0),
+            Ok(Ok(decided)) => decided,
+            Ok(Err(error)) if error.is_the_end() => return Err(error),
+            Ok(Err(_)) | Err(_) => return Ok(0),
         };
         decisions.push(Decision::ending(End::Poisoned(blame::poisoned("apply", place))));
         let buried: Vec<Record> = records.iter().take(guilty + 1).cloned().collect();
@@ -171,7 +172,10 @@ impl<D: Domain> Consumer<D> {
     async fn bury(&self, record: &Record, cause: Cause) -> Result<(), StoreError> {
         tracing::error!(delivery = %record.id, code = %cause.code, reason = %cause.reason, "cannot be applied");
         let decision = Decision::ending(End::Dead(cause));
-        let buried = unit_of(&self.hub.live.load(), record, decision, self.hub.clock.now());
+        let mut buried = unit_of(&self.hub.live.load(), record, decision, self.hub.clock.now());
+        if record.suspect {
+            buried.unit.push(out_of_hand(record));
+        }
         let outcomes = commit_surely(&self.hub, vec![buried.unit.clone()]).await?;
         match outcomes.into_iter().next() {
             Some(Outcome::Failed(error)) => Err(error),
@@ -201,8 +205,7 @@ impl<D: Domain> Consumer<D> {
             records.iter().zip(decisions).map(|(record, decision)| unit_of(&live, record, decision, now)).collect();
         let mut units: Vec<UnitOfWork> = applied.iter().map(|one| one.unit.clone()).collect();
         if let (true, Some(unit), Some(record)) = (alone, units.first_mut(), records.first()) {
-            let charge = Charge { message: record.id.message, charges: record.charges, in_hand: false };
-            unit.push(Row::Charge(charge));
+            unit.push(out_of_hand(record));
         }
         fail::fail_point!("mark.before_commit");
         let outcomes = commit_surely(&self.hub, units).await?;
@@ -279,6 +282,11 @@ impl<D: Domain> Consumer<D> {
             self.hub.metrics.in_flight.dec();
         }
     }
+}
+
+/// The record is alone in hand no more.
+fn out_of_hand(record: &Record) -> Row {
+    Row::Charge(Charge { message: record.id.message, charges: record.charges, in_hand: false })
 }
 
 /// How many of the first records may share a commit: no lane twice, so that a record whose commit conflicts

@@ -15,6 +15,7 @@ use crate::store::{
     Cause, DeliveryChange, DeliveryId, DeliveryState, Journey, MessageId, MessageRef, NewRun, OpenDelivery, Row,
     RunState, StoreError, UnitOfWork,
 };
+use crate::telemetry::Metrics;
 
 /// Runs of one message at most: a replay that repeats itself must end somewhere.
 const RUNS_MAX: u32 = 1000;
@@ -59,7 +60,9 @@ pub async fn bury_delivery(hub: &Hub, delivery: &OpenDelivery, cause: Cause) -> 
         at: hub.clock.now(),
         cause: Some(cause),
     };
-    commit_surely(hub, vec![UnitOfWork::of(vec![Row::ChangeDelivery(change)])]).await.map(|_| ())
+    commit_surely(hub, vec![UnitOfWork::of(vec![Row::ChangeDelivery(change)])]).await?;
+    Metrics::count(&hub.metrics.ended, &delivery.destination, DeliveryState::DeadLettered.word());
+    Ok(())
 }
 
 /// A message that cannot be read back, and so cannot be routed, has its end here.
@@ -75,7 +78,9 @@ pub async fn bury_unread(hub: &Hub, id: MessageId, cause: Cause) -> Result<(), S
         state: RunState::DeadLettered,
         cause: Some(cause),
     };
-    commit_surely(hub, vec![UnitOfWork::of(vec![Row::Run(run)])]).await.map(|_| ())
+    commit_surely(hub, vec![UnitOfWork::of(vec![Row::Run(run)])]).await?;
+    Metrics::count(&hub.metrics.runs, "none", RunState::DeadLettered.word());
+    Ok(())
 }
 
 /// Replays through the shards.

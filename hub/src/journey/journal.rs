@@ -81,13 +81,10 @@ impl Recovery {
         }
         let unrouted = self.unrouted().await?;
         let messages = unrouted.len();
-        let is_event =
-            |message: &StoredMessage| Channel::ALL.iter().any(|channel| channel.events() == &*message.source);
-        let mut places = [0, 0];
+        // Events and messages of sources had queues of their own.
+        let (mut events, mut received) = (0, 0);
         for (message, charges) in unrouted {
-            // Events and messages of sources have queues of their own.
-            let [events, received] = &mut places;
-            let place = if is_event(&message) { events } else { received };
+            let place = if Channel::is_events(&message.source) { &mut events } else { &mut received };
             *place += 1;
             let suspect = !clean && *place <= SUSPECTS_MAX;
             self.feed_message(message, charges, suspect).await;

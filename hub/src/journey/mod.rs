@@ -49,8 +49,8 @@ pub struct Hub {
     pub metrics: Metrics,
     /// Work on messages holds it for reading; a suspect holds it for writing, so that it is alone in hand.
     pub hands: RwLock<()>,
-    /// Rates of destinations and routes, by [`rate_of_route`] for the latter.
-    pub limits: ArcSwap<Limits>,
+    /// The rates of now.
+    pub rates: ArcSwap<Rates>,
     /// What happens, for whoever watches.
     pub tap: broadcast::Sender<TapEvent>,
 }
@@ -64,9 +64,13 @@ impl Hub {
     }
 }
 
-/// The name of a route's rate: a destination may be called the same.
-pub fn rate_of_route(route: &str) -> String {
-    format!("route {route}")
+/// The rates of a configuration. A route and a destination may be called the same.
+#[derive(Debug, Default)]
+pub struct Rates {
+    /// By destination.
+    pub destinations: Limits,
+    /// By route.
+    pub routes: Limits,
 }
 
 /// A configuration with its number in the store.

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
 use super::deliver::Courier;
-use super::{Hub, Launch, rate_of_route};
+use super::{Hub, Launch};
 use crate::broker::Record;
 use crate::routes::Target;
 
@@ -52,7 +52,7 @@ impl Outbox {
         if let Some(queue) = held_back.get(route) {
             return queue.clone();
         }
-        if self.hub.limits.load().get(&rate_of_route(route)).is_none() {
+        if self.hub.rates.load().routes.get(route).is_none() {
             return self.publisher.clone();
         }
         let (queue, records) = mpsc::channel(HELD_BACK_MAX);
@@ -87,11 +87,10 @@ async fn hold_back(
     mut records: mpsc::Receiver<Record>,
     publisher: mpsc::Sender<Record>,
 ) {
-    let rate = rate_of_route(&route);
     while let Some(record) = records.recv().await {
         loop {
-            let limits = hub.limits.load_full();
-            let Some(limiter) = limits.get(&rate) else { break };
+            let rates = hub.rates.load_full();
+            let Some(limiter) = rates.routes.get(&route) else { break };
             if limiter.pass(ASKS_FOR).await.is_ok() {
                 break;
             }

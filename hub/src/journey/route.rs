@@ -185,13 +185,12 @@ impl Shard {
     async fn commit(&self, batch: Vec<Accepted>, mut mapped: Vec<Mapped>, alone: bool) -> Result<(), StoreError> {
         let mut units: Vec<UnitOfWork> = mapped.iter_mut().map(Mapped::take_unit).collect();
         if let (true, Some(unit), Some(accepted)) = (alone, units.first_mut(), batch.first()) {
-            let charge = Charge { message: accepted.message.id, charges: accepted.charges, in_hand: false };
-            unit.push(Row::Charge(charge));
+            unit.push(out_of_hand(accepted));
         }
         let outcomes = self.commit_surely(units).await?;
         for ((accepted, one), outcome) in batch.into_iter().zip(mapped).zip(outcomes) {
             let one = match outcome {
-                Outcome::Failed(error) => self.bury(&accepted.message, &error).await?,
+                Outcome::Failed(error) => self.bury(&accepted, &error).await?,
                 Outcome::Committed(_) | Outcome::Repeat { .. } | Outcome::AlreadyApplied | Outcome::Conflict => one,
             };
             self.hub.metrics.in_flight.dec();
@@ -211,9 +210,13 @@ impl Shard {
     }
 
     /// A message whose runs the store refuses has its end as a dead letter, and is seen.
-    async fn bury(&self, message: &Journaled, error: &StoreError) -> Result<Mapped, StoreError> {
+    async fn bury(&self, accepted: &Accepted, error: &StoreError) -> Result<Mapped, StoreError> {
+        let message = &accepted.message;
         tracing::error!(id = %message.id, %error, "cannot be routed");
         let mut buried = bury(&self.hub.live.load(), message, Cause::from(error), self.hub.clock.now());
+        if accepted.suspect {
+            buried.rows.push(out_of_hand(accepted));
+        }
         for outcome in self.commit_surely(vec![buried.take_unit()]).await? {
             if let Outcome::Failed(again) = outcome {
                 tracing::error!(id = %message.id, error = %again, "has no end");
@@ -240,19 +243,33 @@ impl Shard {
     }
 }
 
+/// The message is alone in hand no more.
+fn out_of_hand(accepted: &Accepted) -> Row {
+    Row::Charge(Charge { message: accepted.message.id, charges: accepted.charges, in_hand: false })
+}
+
 /// Commits, and waits as long as the trouble may pass: what is accepted must be taken through. Outcomes
-/// other than passing failures are final.
+/// other than passing failures are final: only what failed for the time being is committed again.
 pub async fn commit_surely(hub: &Hub, units: Vec<UnitOfWork>) -> Result<Vec<Outcome>, StoreError> {
+    let mut outcomes = hub.store.commit(units.clone()).await;
     loop {
-        let outcomes = hub.store.commit(units.clone()).await;
-        let failed = outcomes.iter().find_map(|outcome| match outcome {
+        let failed = |outcome: &Outcome| match outcome {
             Outcome::Failed(error) => Some(error.clone()),
             Outcome::Committed(_) | Outcome::Repeat { .. } | Outcome::AlreadyApplied | Outcome::Conflict => None,
-        });
-        match failed {
-            Some(error) if error.is_passing() => tokio::time::sleep(PAUSE_AFTER_FAILED_COMMIT).await,
-            Some(error @ (StoreError::Broken(_) | StoreError::Closed)) => return Err(error),
-            _ => return Ok(outcomes),
+        };
+        if let Some(error) = outcomes.iter().filter_map(failed).find(StoreError::is_the_end) {
+            return Err(error);
+        }
+        let is_passing = |outcome: &Outcome| failed(outcome).is_some_and(|error| error.is_passing());
+        let open: Vec<(&UnitOfWork, &mut Outcome)> =
+            units.iter().zip(&mut outcomes).filter(|(_, outcome)| is_passing(outcome)).collect();
+        if open.is_empty() {
+            return Ok(outcomes);
+        }
+        tokio::time::sleep(PAUSE_AFTER_FAILED_COMMIT).await;
+        let again = hub.store.commit(open.iter().map(|(unit, _)| (*unit).clone()).collect()).await;
+        for ((_, outcome), now) in open.into_iter().zip(again) {
+            *outcome = now;
         }
     }
 }

@@ -54,7 +54,7 @@ pub(super) enum Sends {
 
 impl Sends {
     pub fn of(name: &str) -> Sends {
-        if Channel::ALL.iter().any(|channel| channel.events() == name) { Sends::Events } else { Sends::Hl7v2 }
+        if Channel::is_events(name) { Sends::Events } else { Sends::Hl7v2 }
     }
 
     fn word(self) -> &'static str {

@@ -44,6 +44,11 @@ impl Channel {
         }
     }
 
+    /// Whether a name in `from` is that of some channel's events.
+    pub fn is_events(name: &str) -> bool {
+        Channel::ALL.iter().any(|channel| channel.events() == name)
+    }
+
     /// The name in `from` of what the channel's actor emits.
     pub fn events(self) -> &'static str {
         match self {

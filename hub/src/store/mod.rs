@@ -93,25 +93,25 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// The disk is full. It may have room again later.
-    #[error("HUB0201 no space left for the journal")]
+    #[error("{} {}", self.code(), self.reason())]
     NoSpace,
     /// Someone else holds the store; it may be free later.
-    #[error("HUB0202 the journal is locked by another process")]
+    #[error("{} {}", self.code(), self.reason())]
     Busy,
     /// A write or an fsync failed. Nothing after it can be trusted: never tried again (H1).
-    #[error("HUB0203 the journal cannot be written: {0}")]
+    #[error("{code} {reason}: {0}", code = self.code(), reason = self.reason())]
     Broken(Arc<str>),
     /// The store was closed.
-    #[error("HUB0204 the journal is closed")]
+    #[error("{} {}", self.code(), self.reason())]
     Closed,
     /// A statement that cannot be right: a defect of the hub.
-    #[error("HUB0205 the store refused a statement: {0}")]
+    #[error("{code} {reason}: {0}", code = self.code(), reason = self.reason())]
     Statement(Arc<str>),
     /// A row, or the file, does not read back.
-    #[error("HUB0207 the journal is corrupt: {0}")]
+    #[error("{code} {reason}: {0}", code = self.code(), reason = self.reason())]
     Corrupt(Arc<str>),
     /// A message, an output of it or an aggregate that it changed is not what was written.
-    #[error("HUB0207 the journal is corrupt: message {0} does not read back as it was written")]
+    #[error("{code} {reason}: message {0} is not what was written", code = self.code(), reason = self.reason())]
     CorruptMessage(MessageId),
 }
 

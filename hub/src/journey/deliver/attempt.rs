@@ -15,10 +15,10 @@ use super::Deliverer;
 use super::lanes::Item;
 use crate::actors::{Fault, Handle};
 use crate::admin::TapEvent;
+use crate::journey::Hub;
 use crate::journey::blame::{CHARGES_MAX, poisoned};
 use crate::journey::publish::note_unknown;
 use crate::journey::route::commit_surely;
-use crate::journey::{Hub, rate_of_route};
 use crate::retry::{Failed, Next, RetryPolicy};
 use crate::store::{
     AttemptVerdict, Cause, DeliveryChange, DeliveryState, NewAttempt, OpenDelivery, Outcome, Row, StoreError,
@@ -103,11 +103,9 @@ enum Judged {
 
 /// Waits for the rate and finds the document.
 async fn prepare(hub: &Hub, destination: &str, item: &Item) -> Result<(Format, Bytes), Unready> {
-    let limits = hub.limits.load_full();
-    for name in [&rate_of_route(&item.route), destination] {
-        if let Some(limiter) = limits.get(name) {
-            limiter.pass(LIMIT_DEADLINE).await.map_err(|_| Unready::NotNow(PUT_OFF))?;
-        }
+    let rates = hub.rates.load_full();
+    for limiter in [rates.routes.get(&item.route), rates.destinations.get(destination)].into_iter().flatten() {
+        limiter.pass(LIMIT_DEADLINE).await.map_err(|_| Unready::NotNow(PUT_OFF))?;
     }
     if let Some(document) = item.document.clone() {
         return Ok(document);

@@ -65,7 +65,8 @@ impl Checkpoints {
         let (wake, woken) = sync_channel(1);
         let nearly_done = Arc::new(AtomicBool::new(false));
         let follower = Follower { connection, nearly_done: Arc::clone(&nearly_done), broken };
-        let thread = std::thread::Builder::new().name("checkpoint".to_owned()).spawn(move || follower.run(&woken)).ok();
+        let thread = std::thread::Builder::new().name("checkpoint".to_owned()).spawn(move || follower.run(&woken));
+        let thread = thread.map_err(|error| tracing::warn!(%error, "the writer does its own checkpoints")).ok();
         Ok(Checkpoints { wake: Some(wake), nearly_done, under_way: false, begin_at: PAGES_MIN, thread })
     }
 
