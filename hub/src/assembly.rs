@@ -11,8 +11,9 @@ mod watching;
 pub use watching::{reload_and_tell, watch_files};
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix::Arbiter;
@@ -84,6 +85,11 @@ pub enum StartError {
 /// The listeners that run.
 type Sources = HashMap<String, Arc<RunningSource>>;
 
+/// Each source with its address.
+pub type Addresses = Vec<(String, SocketAddr)>;
+
+type Follower = Box<dyn Fn(Addresses) + Send + Sync>;
+
 /// A running hub.
 pub struct Assembly {
     /// What every stage holds.
@@ -106,6 +112,8 @@ pub struct Assembly {
     slow: watch::Receiver<Vec<String>>,
     /// One reload at a time.
     reloading: Mutex<()>,
+    /// Hears the addresses of the sources after each reload, before it is answered.
+    follower: OnceLock<Follower>,
 }
 
 /// Starts a hub with a checked configuration; also gives the escalations of its parts.
@@ -163,6 +171,7 @@ pub async fn start(settings: &Settings, loaded: Loaded) -> Result<(Assembly, mps
         closed,
         arbiters,
         reloading: Mutex::default(),
+        follower: OnceLock::new(),
         hub,
     };
     let started = assembly.start_sources(&assembly.hub.live.load_full().configuration).await;
@@ -338,11 +347,16 @@ impl Assembly {
     }
 
     /// Where each source listens.
-    pub fn addresses(&self) -> Vec<(String, std::net::SocketAddr)> {
+    pub fn addresses(&self) -> Addresses {
         let sources = self.sources.load();
         let mut all: Vec<_> = sources.iter().map(|(name, source)| (name.clone(), source.address)).collect();
         all.sort();
         all
+    }
+
+    /// Has somebody follow the addresses. Only the first counts.
+    pub fn after_reload(&self, follower: impl Fn(Addresses) + Send + Sync + 'static) {
+        let _ = self.follower.set(Box::new(follower));
     }
 
     /// Replays messages and dead letters.

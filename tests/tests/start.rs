@@ -5,7 +5,7 @@ use std::process::Output;
 use std::time::Duration;
 
 use hub_tests::Fallible;
-use hub_tests::folder::Folder;
+use hub_tests::folder::{Folder, workspace};
 use hub_tests::hub::{Hub, Launch, command};
 use hub_tests::mllp::{Connection, framed};
 use hub_tests::payload::Id;
@@ -118,6 +118,24 @@ fn broken_routes_at_a_reload_change_nothing_and_good_ones_are_used_at_once() -> 
     hub.signal("HUP")?;
     wait::until("the new routes are used", WITHIN, || Ok(ids()?.contains("renamed").then_some(())))?;
     assert!(is_answered(&hub, 2)?);
+    hub.stop()
+}
+
+#[test]
+fn a_source_that_a_reload_brought_can_be_sent_to_as_soon_as_the_reload_is_answered() -> Fallible<()> {
+    let (folder, launch) = prepared("start-reload-source", &routes("127.0.0.1:0"))?;
+    let hub = launch.start()?;
+    let data = launch.data.to_string_lossy();
+    let file = workspace().join("tests/fixtures/hl7v2/rde_o11_new.hl7");
+    for number in 0..10 {
+        let source = format!("later-{number}");
+        let more = format!("\n[source.{source}]\nadapter = \"hl7v2-mllp\"\nlisten = \"127.0.0.1:0\"\n");
+        folder.write("routes.toml", format!("{}{more}", routes("127.0.0.1:0")))?;
+        for arguments in [&["reload"][..], &["send", "--source", &source, &file.to_string_lossy()]] {
+            let output = command(&[arguments, &["--data", &data]].concat())?;
+            assert!(output.status.success(), "{arguments:?}: {}", said(&output));
+        }
+    }
     hub.stop()
 }
 

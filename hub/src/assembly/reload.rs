@@ -18,6 +18,9 @@ impl Assembly {
     pub async fn reload(&self) -> Result<String, StartError> {
         let _one = self.reloading.lock().await;
         let done = self.try_reload().await;
+        if let Some(follow) = self.follower.get() {
+            follow(self.addresses());
+        }
         let outcome = if done.is_ok() { "done" } else { "refused" };
         Metrics::count(&self.hub.metrics.reloads, "routes", outcome);
         done

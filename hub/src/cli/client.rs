@@ -4,7 +4,6 @@
 //! Promised: an answer is read up to a bound, in a bounded time, and redirects are not followed. Refused:
 //! answers that are no JSON.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use reqwest::{Client, Method, Response, Url};
 use serde_json::Value;
 
 use super::output::{Failure, clean};
-use super::{Exit, Global};
+use super::{Exit, Global, ready_file};
 use crate::config::Settings;
 
 /// For a connection.
@@ -22,8 +21,6 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 const ANSWER_DEADLINE: Duration = Duration::from_secs(40);
 /// The largest answer in bytes: the journey of a message of the largest frame, with its bodies.
 const ANSWER_BYTES_MAX: usize = 256 << 20;
-/// The file in which a running hub says where it is reached.
-const READY_FILE: &str = "hub.ready.json";
 
 /// A hub to ask.
 pub struct Hub {
@@ -39,10 +36,12 @@ impl Hub {
         let address = match &global.http {
             Some(address) if address.contains("://") => address.clone(),
             Some(address) => format!("{}://{address}", scheme(&settings)),
-            None => match ready(&settings.data).and_then(|ready| Some(ready.get("http")?.as_str()?.to_owned())) {
-                Some(address) => format!("{}://{address}", scheme(&settings)),
-                None => format!("{}://{}", scheme(&settings), settings.http.listen),
-            },
+            None => {
+                match ready_file::read(&settings.data).and_then(|ready| Some(ready.get("http")?.as_str()?.to_owned())) {
+                    Some(address) => format!("{}://{address}", scheme(&settings)),
+                    None => format!("{}://{}", scheme(&settings), settings.http.listen),
+                }
+            }
         };
         let base = Url::parse(&address).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         let base = base.ok_or_else(|| {
@@ -156,11 +155,6 @@ fn refused(problem: &Value) -> Failure {
 /// The failure of a configuration with findings.
 pub fn configuration(findings: crate::finding::Findings) -> Failure {
     Failure::new(Exit::Configuration, findings.to_string())
-}
-
-/// What the hub that runs on a data folder says of itself.
-pub fn ready(data: &Path) -> Option<Value> {
-    serde_json::from_slice(&std::fs::read(data.join(READY_FILE)).ok()?).ok()
 }
 
 fn scheme(settings: &Settings) -> &'static str {

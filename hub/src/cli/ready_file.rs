@@ -5,6 +5,9 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::Value;
 
 /// Its name in the data folder.
 const NAME: &str = "hub.ready.json";
@@ -14,30 +17,38 @@ const NEW_NAME: &str = "hub.ready.json.new";
 /// Each source with its address.
 type Sources = Vec<(String, SocketAddr)>;
 
+/// What the hub that runs on a data folder says of itself.
+pub(super) fn read(data: &Path) -> Option<Value> {
+    serde_json::from_slice(&std::fs::read(data.join(NAME)).ok()?).ok()
+}
+
 /// The file of this hub, as long as it runs.
 pub(super) struct ReadyFile {
     path: PathBuf,
     new_path: PathBuf,
     http: SocketAddr,
-    told: Sources,
+    told: Mutex<Sources>,
 }
 
 impl ReadyFile {
     /// Says for the first time where the hub is reached.
     pub(super) fn write(data: &Path, http: SocketAddr, sources: Sources) -> std::io::Result<ReadyFile> {
-        let mut file = ReadyFile { path: data.join(NAME), new_path: data.join(NEW_NAME), http, told: Sources::new() };
-        file.tell(sources)?;
+        let file = ReadyFile { path: data.join(NAME), new_path: data.join(NEW_NAME), http, told: Mutex::default() };
+        file.tell(&sources)?;
+        *file.told.lock().unwrap_or_else(PoisonError::into_inner) = sources;
         Ok(file)
     }
 
     /// Says it again if it has changed.
-    pub(super) fn follow(&mut self, sources: Sources) {
-        if sources == self.told {
+    pub(super) fn follow(&self, sources: Sources) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if sources == *told {
             return;
         }
-        if let Err(error) = self.tell(sources) {
+        if let Err(error) = self.tell(&sources) {
             tracing::warn!(%error, "cannot say where the hub is reached now");
         }
+        *told = sources;
     }
 
     /// The hub is not reached any more.
@@ -45,11 +56,10 @@ impl ReadyFile {
         let _ = std::fs::remove_file(&self.path);
     }
 
-    fn tell(&mut self, sources: Sources) -> std::io::Result<()> {
+    fn tell(&self, sources: &Sources) -> std::io::Result<()> {
         let mllp: serde_json::Map<_, _> =
             sources.iter().map(|(name, address)| (name.clone(), address.to_string().into())).collect();
         let ready = serde_json::json!({ "pid": std::process::id(), "mllp": mllp, "http": self.http.to_string() });
-        self.told = sources;
         std::fs::write(&self.new_path, ready.to_string())?;
         std::fs::rename(&self.new_path, &self.path)
     }
@@ -67,7 +77,7 @@ mod tests {
     fn the_file_follows_the_addresses_and_goes_with_the_hub() {
         let folder = tempfile::tempdir().unwrap();
         let http = ([127, 0, 0, 1], 8080).into();
-        let mut file = ReadyFile::write(folder.path(), http, vec![source("a", 2575)]).unwrap();
+        let file = ReadyFile::write(folder.path(), http, vec![source("a", 2575)]).unwrap();
         let read = || -> serde_json::Value {
             serde_json::from_slice(&std::fs::read(folder.path().join(NAME)).unwrap()).unwrap()
         };

@@ -105,17 +105,19 @@ async fn run(settings: Settings, sample: Option<Sample>) -> Exit {
     let http = server.address();
     let serving = tokio::spawn(server.run(assembly.closing()));
     tokio::spawn(assembly::watch_files(Arc::clone(&assembly), assembly.closing()));
-    let mut ready = match ReadyFile::write(&settings.data, http, assembly.addresses()) {
-        Ok(ready) => ready,
+    let ready = match ReadyFile::write(&settings.data, http, assembly.addresses()) {
+        Ok(ready) => Arc::new(ready),
         Err(error) => {
             tracing::error!(%error, "cannot say where the hub is reached");
             assembly.stop().await;
             return Exit::Io;
         }
     };
+    let follower = Arc::clone(&ready);
+    assembly.after_reload(move |addresses| follower.follow(addresses));
     tracing::info!(%http, "ready");
     let exit = tokio::select! {
-        exit = wait_for_end(&assembly, &mut escalations, &mut ready) => exit,
+        exit = wait_for_end(&assembly, &mut escalations, &ready) => exit,
         exit = play_sample(&assembly, http, sample) => exit,
     };
     ready.remove();
@@ -147,7 +149,7 @@ async fn play_sample(assembly: &Assembly, http: SocketAddr, asked: Option<Sample
 async fn wait_for_end(
     assembly: &Assembly,
     escalations: &mut tokio::sync::mpsc::Receiver<crate::actors::Escalation>,
-    ready: &mut ReadyFile,
+    ready: &ReadyFile,
 ) -> Exit {
     let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))

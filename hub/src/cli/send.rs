@@ -14,18 +14,14 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::check::counted;
-use super::client::{configuration, ready};
+use super::client::configuration;
 use super::output::{Failure, Outcome, Output};
 use super::progress::Progress;
-use super::{Exit, Global, files};
+use super::{Exit, Global, files, ready_file};
 use crate::config::Settings;
 
 /// For the first connection, before anything is sent.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
-/// A source that a reload brought is told by the running hub within this time.
-const TOLD_WITHIN: Duration = Duration::from_secs(2);
-/// How often it is looked for.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Rows of the table; beyond, only messages that were not accepted have one.
 const ROWS_MAX: usize = 200;
 
@@ -87,7 +83,7 @@ pub async fn run(global: &Global, args: &SendArgs, output: &mut Output<'_>) -> O
     }
     let to = match &args.to {
         Some(to) => to.clone(),
-        None => source_address(global, args.source.as_deref()).await?,
+        None => source_address(global, args.source.as_deref())?,
     };
     let sink = connect(&to, args).await?;
     let mut sent = Vec::with_capacity(messages.len());
@@ -147,31 +143,15 @@ fn with_carriage_returns(message: &Bytes) -> Bytes {
     made.into()
 }
 
-/// Where a source of the hub that runs on the data folder listens. One that a reload has just brought is told
-/// within a second.
-async fn source_address(global: &Global, source: Option<&str>) -> Result<String, Failure> {
-    let deadline = tokio::time::Instant::now() + TOLD_WITHIN;
-    loop {
-        match told_address(global, source) {
-            Err(failure) if failure.exit == Exit::Usage && source.is_some() => {
-                if tokio::time::Instant::now() > deadline {
-                    return Err(failure);
-                }
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-            other => return other,
-        }
-    }
-}
-
-fn told_address(global: &Global, source: Option<&str>) -> Result<String, Failure> {
+/// Where a source of the hub that runs on the data folder listens.
+fn source_address(global: &Global, source: Option<&str>) -> Result<String, Failure> {
     let data = Settings::load(global).map_err(configuration)?.data;
     let none = || {
         let message =
             format!("no hub runs on the data folder {}: start one, or say where to with --to", data.display());
         Failure::new(Exit::Io, message)
     };
-    let ready = ready(&data).ok_or_else(none)?;
+    let ready = ready_file::read(&data).ok_or_else(none)?;
     let sources = ready.get("mllp").and_then(Value::as_object).ok_or_else(none)?;
     let names = || sources.keys().cloned().collect::<Vec<_>>().join(", ");
     let address = match source {
