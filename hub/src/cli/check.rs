@@ -65,10 +65,7 @@ fn check(global: &Global, args: &CheckArgs) -> Checked {
             Settings { routes: global.routes.clone().unwrap_or(Settings::default().routes), ..Settings::default() }
         }
     };
-    let mut routes = args.path.clone().unwrap_or(settings.routes);
-    if routes.is_dir() {
-        routes.push("routes.toml");
-    }
+    let routes = routes_file(args.path.clone().unwrap_or(settings.routes));
     let files = match Configuration::load(&routes) {
         Ok(loaded) => {
             findings.extend(loaded.warnings);
@@ -90,6 +87,14 @@ fn summary(files: Option<usize>, errors: usize, warnings: usize) -> String {
         (errors, warnings) => format!("{}, {}", counted(errors, "error"), counted(warnings, "warning")),
     };
     files.map_or_else(|| found.clone(), |files| format!("{}, {found}", counted(files, "file")))
+}
+
+/// The routes that a path means: the file, or the one in the folder.
+pub(super) fn routes_file(mut path: PathBuf) -> PathBuf {
+    if path.is_dir() {
+        path.push("routes.toml");
+    }
+    path
 }
 
 /// `1 file`, `2 files`.

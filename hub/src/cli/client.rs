@@ -11,7 +11,7 @@ use adapters::tls;
 use reqwest::{Client, Method, Response, Url};
 use serde_json::Value;
 
-use super::output::{Failure, clean};
+use super::output::{Failure, clean, list_of};
 use super::{Exit, Global, ready_file};
 use crate::config::Settings;
 
@@ -134,8 +134,7 @@ fn refused(problem: &Value) -> Failure {
     if let Some(detail) = problem.get("detail").and_then(Value::as_str) {
         message.push_str(&format!(": {}", clean(detail)));
     }
-    let findings: &[Value] = problem.get("findings").and_then(Value::as_array).map_or(&[], Vec::as_slice);
-    for finding in findings {
+    for finding in list_of(problem, "findings") {
         let part = |key: &str| finding.get(key).and_then(Value::as_str).map(clean).unwrap_or_default();
         let number = |key: &str| finding.get(key).and_then(Value::as_u64).unwrap_or(0);
         let (line, column) = (number("line"), number("column"));

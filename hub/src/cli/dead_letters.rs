@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::client::Hub;
 use super::message::{self, MessageArgs};
-use super::output::{Failure, Outcome, Output, text_of, why_of};
+use super::output::{Failure, Outcome, Output, list_of, text_of, why_of};
 use super::progress::Progress;
 use super::{Exit, Global};
 
@@ -82,7 +82,7 @@ async fn list(hub: &Hub, limit: usize, output: &mut Output<'_>) -> Outcome {
         output.value(&answer)?;
         return Ok(Exit::Success);
     }
-    let rows: Vec<Vec<String>> = letters_of(&answer)
+    let rows: Vec<Vec<String>> = list_of(&answer, "dead_letters")
         .iter()
         .map(|letter| {
             let mut row = vec![text_of(letter, "letter"), output.time(&text_of(letter, "at"))];
@@ -103,11 +103,7 @@ async fn list(hub: &Hub, limit: usize, output: &mut Output<'_>) -> Outcome {
 
 async fn all_letters(hub: &Hub) -> Result<Vec<String>, Failure> {
     let answer = listed(hub, LETTERS_MAX).await?;
-    Ok(letters_of(&answer).iter().map(|letter| text_of(letter, "letter")).collect())
-}
-
-fn letters_of(answer: &Value) -> &[Value] {
-    answer.get("dead_letters").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    Ok(list_of(&answer, "dead_letters").iter().map(|letter| text_of(letter, "letter")).collect())
 }
 
 /// Replays each; one that is refused does not stop the others, a hub that is gone does.

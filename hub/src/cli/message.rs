@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::client::Hub;
-use super::output::{Outcome, Output, clean, text_of, why_of};
+use super::output::{Outcome, Output, clean, list_of, text_of, why_of};
 use super::{Exit, Global};
 
 /// Show everything that happened to one message
@@ -47,11 +47,11 @@ fn print(journey: &Value, output: &mut Output<'_>) -> std::io::Result<()> {
     facts.retain(|fact| fact.get(1).is_some_and(|value| !value.is_empty()));
     output.table(&["MESSAGE", ""], &facts)?;
     output.line("")?;
-    let stages = list(journey, "stages").iter().map(|stage| stage_row(stage, output)).collect::<Vec<_>>();
+    let stages = list_of(journey, "stages").iter().map(|stage| stage_row(stage, output)).collect::<Vec<_>>();
     output.table(&["AT", "STAGE", "NAME", "OUTCOME", "TOOK", "WHY"], &stages)?;
     print_runs(journey, output)?;
     let effects: Vec<Vec<String>> =
-        list(journey, "effects").iter().map(|effect| vec![text_of(effect, "id"), text_of(effect, "type")]).collect();
+        list_of(journey, "effects").iter().map(|effect| vec![text_of(effect, "id"), text_of(effect, "type")]).collect();
     if !effects.is_empty() {
         output.line("")?;
         output.table(&["EFFECT", "TYPE"], &effects)?;
@@ -73,7 +73,7 @@ fn stage_row(stage: &Value, output: &Output<'_>) -> Vec<String> {
 }
 
 fn print_runs(journey: &Value, output: &mut Output<'_>) -> std::io::Result<()> {
-    for run in list(journey, "runs") {
+    for run in list_of(journey, "runs") {
         output.line("")?;
         let configuration = text_of(run, "configuration");
         let short = configuration.get(..12).unwrap_or(&configuration);
@@ -83,12 +83,12 @@ fn print_runs(journey: &Value, output: &mut Output<'_>) -> std::io::Result<()> {
         let route = if route.is_empty() { "no route".to_owned() } else { format!("route {route}") };
         output.line(&clean(&format!("Run {}: {route}{by}, configuration {short}", text_of(run, "run"))))?;
         let deliveries: Vec<Vec<String>> =
-            list(run, "deliveries").iter().map(|one| delivery_row(run, one, output)).collect();
+            list_of(run, "deliveries").iter().map(|one| delivery_row(run, one, output)).collect();
         if !deliveries.is_empty() {
             let heads = ["DELIVERY", "TYPE", "COMMAND", "SIZE", "TO", "STATE", "ATTEMPTS", "NEXT", "WHY"];
             output.table(&heads, &deliveries)?;
         }
-        for one in list(run, "outputs") {
+        for one in list_of(run, "outputs") {
             print_body(&format!("output {}", text_of(one, "output")), one, output)?;
         }
     }
@@ -96,7 +96,7 @@ fn print_runs(journey: &Value, output: &mut Output<'_>) -> std::io::Result<()> {
 }
 
 fn delivery_row(run: &Value, delivery: &Value, output: &Output<'_>) -> Vec<String> {
-    let outputs = list(run, "outputs");
+    let outputs = list_of(run, "outputs");
     let made = outputs.iter().find(|one| one.get("output") == delivery.get("output")).unwrap_or(&Value::Null);
     let next = text_of(delivery, "next_at");
     vec![
@@ -106,25 +106,14 @@ fn delivery_row(run: &Value, delivery: &Value, output: &Output<'_>) -> Vec<Strin
         text_of(made, "size"),
         text_of(delivery, "destination"),
         text_of(delivery, "state"),
-        list(delivery, "attempts").len().to_string(),
+        list_of(delivery, "attempts").len().to_string(),
         if next.is_empty() { next } else { output.time(&next) },
         why_of(delivery, "why"),
     ]
 }
 
-/// A body that the hub revealed, line by line; segments and JSON alike.
+/// A body, if the hub revealed it.
 fn print_body(of: &str, holder: &Value, output: &mut Output<'_>) -> std::io::Result<()> {
-    let Some(text) = holder.get("body").and_then(|body| body.get("text")).and_then(Value::as_str) else {
-        return Ok(());
-    };
-    output.line("")?;
-    output.line(&format!("Body of {of}:"))?;
-    for line in text.replace("\r\n", "\r").split(['\r', '\n']).filter(|line| !line.is_empty()) {
-        output.line(&format!("  {}", clean(line)))?;
-    }
-    Ok(())
-}
-
-fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
-    value.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    let text = holder.get("body").and_then(|body| body.get("text")).and_then(Value::as_str);
+    text.map_or(Ok(()), |text| output.body(of, text))
 }

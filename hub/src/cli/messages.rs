@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::client::Hub;
-use super::output::{Failure, Outcome, Output, text_of, why_of};
+use super::output::{Failure, Outcome, Output, list_of, text_of, why_of};
 use super::{Exit, Global};
 
 /// List messages, newest first
@@ -58,8 +58,7 @@ pub async fn run(global: &Global, args: &MessagesArgs, output: &mut Output<'_>) 
         output.value(&page)?;
         return Ok(Exit::Success);
     }
-    let messages: &[Value] = page.get("messages").and_then(Value::as_array).map_or(&[], Vec::as_slice);
-    let rows: Vec<Vec<String>> = messages.iter().map(|message| row(message, output)).collect();
+    let rows: Vec<Vec<String>> = list_of(&page, "messages").iter().map(|message| row(message, output)).collect();
     if rows.is_empty() {
         output.line("no message is like this")?;
     } else {

@@ -141,6 +141,16 @@ impl<'w> Output<'w> {
         self.out.flush()
     }
 
+    /// A body that may be shown, line by line; segments and JSON alike.
+    pub fn body(&mut self, of: &str, text: &str) -> io::Result<()> {
+        self.line("")?;
+        self.line(&format!("Body of {of}:"))?;
+        for line in text.split(['\r', '\n']).filter(|line| !line.is_empty()) {
+            self.line(&format!("  {}", clean(line)))?;
+        }
+        Ok(())
+    }
+
     fn cell(&self, text: &str) -> Cell {
         let cell = Cell::new(clean(text));
         match text {
@@ -188,6 +198,11 @@ pub fn text_of(value: &Value, key: &str) -> String {
         }
         Some(other) => other.to_string(),
     }
+}
+
+/// The items of a JSON object's list; none if it is not there.
+pub fn list_of<'v>(value: &'v Value, key: &str) -> &'v [Value] {
+    value.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 /// `code reason` of a JSON object's `why`; empty if there is none.

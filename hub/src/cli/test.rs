@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::check::counted;
+use super::check::{counted, routes_file};
 use super::client::configuration;
 use super::output::{Outcome, Output};
 use super::progress::with_spinner;
@@ -38,13 +38,10 @@ pub struct TestArgs {
 
 /// Runs them, and prints what they gave.
 pub fn run(global: &Global, args: &TestArgs, output: &mut Output<'_>) -> Outcome {
-    let mut routes = match &args.path {
+    let routes = routes_file(match &args.path {
         Some(path) => path.clone(),
         None => Settings::load(global).map_err(configuration)?.routes,
-    };
-    if routes.is_dir() {
-        routes.push("routes.toml");
-    }
+    });
     let loaded = Configuration::load(&routes).map_err(configuration)?;
     let report = with_spinner("running the tests", || loaded.configuration.test());
     let wanted = |result: &&TestResult| args.only.as_ref().is_none_or(|part| result.name.contains(part.as_str()));

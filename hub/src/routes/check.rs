@@ -220,6 +220,7 @@ impl Checker<'_> {
             limit: route.limit,
             retry: route.retry,
             order: route.order,
+            condition: route.when.as_ref().map(|text| on_one_line(&text.value)),
             stop: route.stop,
             place: Place { file: self.source.name().into(), line },
             when: match when {
@@ -392,4 +393,8 @@ impl Checker<'_> {
 
 fn located_text<T>(name: &str, located: &Located<T>) -> Text {
     Text::new(name.to_owned(), located.span.clone())
+}
+
+fn on_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -119,6 +119,8 @@ pub struct Route {
     pub retry: Option<Retry>,
     /// Whether a lane's order is kept.
     pub order: Order,
+    /// Its condition as it is written, on one line; none takes every message.
+    pub condition: Option<String>,
     /// Whether no later route is asked when this one matches.
     pub stop: bool,
     /// Where it is declared.

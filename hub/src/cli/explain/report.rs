@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::names::Names;
 use crate::cli::output::{Output, clean, text_of};
 use crate::mapping::{Context, Lineage, Mapping, Origin, Output as Mapped};
-use crate::routes::{Configuration, Route, SourceSpec, Target};
+use crate::routes::{Configuration, SourceSpec, Target};
 
 /// Routes and mappings for one message.
 pub(super) struct Report {
@@ -154,7 +154,7 @@ fn routes_of(document: &Document, configuration: &Configuration, source: &Source
             source: source.name.clone(),
             matches,
             why,
-            condition: condition(configuration, route),
+            condition: route.condition.clone(),
             mapping: route.mapping().map(|(name, _)| name.to_owned()),
             to: route.to.iter().map(Target::name).map(str::to_owned).collect(),
             place: route.place.to_string(),
@@ -164,15 +164,6 @@ fn routes_of(document: &Document, configuration: &Configuration, source: &Source
         }
     }
     reports
-}
-
-/// The text of a route's `when`, as its file has it.
-fn condition(configuration: &Configuration, route: &Route) -> Option<String> {
-    let (_, text) = configuration.files.iter().find(|(name, _)| name == &*route.place.file)?;
-    let file: toml::Table = toml::from_str(text).ok()?;
-    let routes = file.get("route")?.as_array()?;
-    let declared = routes.iter().find(|one| one.get("id").and_then(toml::Value::as_str) == Some(&route.id))?;
-    declared.get("when")?.as_str().map(|when| when.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 impl RouteReport {
@@ -258,11 +249,7 @@ impl MappingReport {
         table(output, &["WENT NOWHERE", "NAME", "VALUE"], &["path", "name", "value"], &self.nowhere)?;
         for one in &self.outputs {
             if let Some(body) = one.get("body").and_then(Value::as_str) {
-                output.line("")?;
-                output.line(&format!("Body of output {}:", text_of(one, "output")))?;
-                for line in body.split(['\r', '\n']).filter(|line| !line.is_empty()) {
-                    output.line(&format!("  {}", clean(line)))?;
-                }
+                output.body(&format!("output {}", text_of(one, "output")), body)?;
             }
         }
         Ok(())
