@@ -6,9 +6,10 @@
 
 mod control;
 mod reload;
+mod stages;
 mod watching;
 
-pub use watching::{reload_and_tell, watch_files};
+pub use self::watching::{reload_and_tell, watch_files};
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -21,27 +22,19 @@ use adapters::clock::{Clock, SystemClock};
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, RwLock, Semaphore, broadcast, mpsc, watch};
 
-use crate::actors::adapter::{BuildError, RunningSource, build_sink, mllp_settings, start_source};
-use crate::actors::cell::{self, Health};
-use crate::actors::prescription::PrescriptionActor;
-use crate::actors::watchdog::{self, Progress};
-use crate::actors::{Escalation, Policy, Root};
-use crate::broker::embedded::Embedded;
-use crate::broker::{Broker, Record};
+use self::stages::{start_couriers, start_stages};
+use crate::actors::adapter::{BuildError, RunningSource, mllp_settings, start_source};
+use crate::actors::cell::Health;
+use crate::actors::{Escalation, Root, watchdog};
 use crate::config::Settings;
 use crate::finding::Findings;
-use crate::journey::consume::Consumer;
 use crate::journey::dead_letter::Replayer;
-use crate::journey::deliver::{self, Courier, Deliverer};
 use crate::journey::journal::{self, Found, Recovery};
 use crate::journey::outbox::Outbox;
-use crate::journey::publish::{self, Aside, Publisher};
 use crate::journey::receive::{PIECE_BYTES, Receiver, Reception};
-use crate::journey::route::{self, Router, Shard};
-use crate::journey::{Accepted, Hub, Live, Rates};
+use crate::journey::{Hub, Live};
 use crate::keys::{KeyError, Keys};
-use crate::limit::{Limits, Rate};
-use crate::routes::{Channel, Configuration, DestinationSpec, Limit, Loaded};
+use crate::routes::{Configuration, Loaded};
 use crate::search::Search;
 use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::store::{Store, StoreError};
@@ -49,10 +42,6 @@ use crate::telemetry::Metrics;
 
 /// Shards of the lanes: each maps on a thread of its own.
 const SHARDS: usize = 2;
-/// Partitions of a channel.
-const PARTITIONS: usize = 2;
-/// Jobs that wait for a cell at most.
-const MAILBOX: usize = 16;
 /// Happenings that a slow reader of the tap may be behind.
 const TAP_MAX: usize = 1024;
 /// Escalations that wait for the root at most.
@@ -80,6 +69,9 @@ pub enum StartError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A part of the journey ended.
+    #[error(transparent)]
+    Part(#[from] Escalation),
 }
 
 /// The listeners that run.
@@ -133,7 +125,7 @@ pub async fn start(settings: &Settings, loaded: Loaded) -> Result<(Assembly, mps
         rates: ArcSwap::default(),
         tap: broadcast::Sender::new(TAP_MAX),
     });
-    let (root, escalations) = mpsc::channel(ESCALATIONS_MAX);
+    let (root, mut escalations) = mpsc::channel(ESCALATIONS_MAX);
     let clean = journal::begin(&hub).await?;
     let arbiters: Vec<Arbiter> = (0..SHARDS).map(|_| Arbiter::new()).collect();
     let stages = start_stages(&hub, &root, &arbiters);
@@ -146,7 +138,10 @@ pub async fn start(settings: &Settings, loaded: Loaded) -> Result<(Assembly, mps
         records: stages.records.clone(),
         aside: stages.aside.clone(),
     };
-    let found = recovery.run(clean).await?;
+    let found = tokio::select! {
+        found = recovery.run(clean) => found?,
+        Some(escalation) = escalations.recv() => return Err(escalation.into()),
+    };
     let (closed, closing) = watch::channel(false);
     let search = Search::open(data, hub.keys.clone())?;
     tokio::spawn(search.clone().follow(Arc::clone(&hub), closing.clone()));
@@ -191,127 +186,6 @@ pub async fn start(settings: &Settings, loaded: Loaded) -> Result<(Assembly, mps
 async fn make_live(store: &dyn Store, configuration: Configuration) -> Result<Live, StoreError> {
     let number = store.configuration(configuration.hash.as_str(), &configuration.files).await?;
     Ok(Live { configuration, number })
-}
-
-/// What the stages are reached by.
-struct Stages {
-    shards: Vec<mpsc::Sender<Accepted>>,
-    records: mpsc::Sender<Record>,
-    outbox: Outbox,
-    aside: Aside,
-    cells: Vec<(String, watch::Receiver<Health>)>,
-    progress: Vec<(String, Progress)>,
-}
-
-/// Starts publisher, consumers and shards.
-fn start_stages(hub: &Arc<Hub>, root: &Root, arbiters: &[Arbiter]) -> Stages {
-    let channels = Channel::ALL.map(Channel::name);
-    let broker: Arc<dyn Broker> = Arc::new(Embedded::new(&channels, PARTITIONS));
-    let (records, published) = mpsc::channel(publish::QUEUE_MAX);
-    let outbox = Outbox::new(Arc::clone(hub), records.clone());
-    let aside = Aside::default();
-    let publisher =
-        Publisher { hub: Arc::clone(hub), broker: Arc::clone(&broker), records: published, aside: aside.clone() };
-    tokio::spawn(publisher.run());
-    let (mut cells, mut progress) = (Vec::new(), Vec::new());
-    let mut shards = Vec::with_capacity(arbiters.len());
-    let mut events = Vec::with_capacity(arbiters.len());
-    for (arbiter, number) in arbiters.iter().zip(1..) {
-        let (accept, accepted) = mpsc::channel(route::QUEUE_MAX);
-        let (tell, told) = mpsc::channel(route::EVENTS_MAX);
-        let routing = Arc::clone(hub);
-        let name = format!("router {number}");
-        let router = cell::spawn(&arbiter.handle(), plan(&name, root, move || Router::new(Arc::clone(&routing))));
-        progress.push((name.clone(), router.progress()));
-        cells.push((name, router.watch()));
-        let shard = Shard { hub: Arc::clone(hub), router, outbox: outbox.clone(), accepted, events: told };
-        tokio::spawn(shard.run());
-        shards.push(accept);
-        events.push(tell);
-    }
-    for (partition, number) in broker.consume(Channel::Prescription.name()).into_iter().zip(1_usize..) {
-        let acting = Arc::clone(hub);
-        let name = format!("prescription {number}");
-        let Some(arbiter) = arbiters.get(number % arbiters.len().max(1)) else { continue };
-        let make = move || PrescriptionActor::new(Arc::clone(&acting));
-        let actor = cell::spawn(&arbiter.handle(), plan(&name, root, make));
-        progress.push((name.clone(), actor.progress()));
-        cells.push((name, actor.watch()));
-        let consumer =
-            Consumer { hub: Arc::clone(hub), partition, actor, events: events.clone(), aside: aside.clone() };
-        tokio::spawn(consumer.run());
-    }
-    Stages { shards, records, outbox, aside, cells, progress }
-}
-
-fn plan<W: cell::Work>(name: &str, root: &Root, mut make: impl FnMut() -> W + Send + 'static) -> cell::Plan<W> {
-    let make = Box::new(move || Ok(make()));
-    cell::Plan { name: name.to_owned(), mailbox: MAILBOX, policy: Policy::default(), root: root.clone(), make }
-}
-
-/// Starts a courier for every destination of the configuration of now.
-fn start_couriers(hub: &Arc<Hub>, outbox: &Outbox, root: &Root, died: bool) -> Result<(), BuildError> {
-    let live = hub.live.load_full();
-    hub.rates.store(Arc::new(rates_of(&live.configuration, &Rates::default())));
-    let mut couriers = HashMap::new();
-    for spec in live.configuration.destinations.values() {
-        couriers.insert(spec.name.clone(), start_courier(hub, spec, root, Predecessor::Process { died })?);
-    }
-    outbox.set_couriers(couriers);
-    Ok(())
-}
-
-/// The rates of destinations and routes; a rate that stays keeps what it has seen.
-fn rates_of(configuration: &Configuration, before: &Rates) -> Rates {
-    let rate = |(name, limit): (&String, Option<Limit>)| {
-        let limit = limit?;
-        Some((name.clone(), Rate::new(limit.per_second, limit.burst)?))
-    };
-    let destinations = configuration.destinations.values().map(|spec| (&spec.name, spec.delivery.limit));
-    let routes = configuration.routes.iter().map(|route| (&route.id, route.limit));
-    Rates {
-        destinations: Limits::new(destinations.filter_map(rate), &before.destinations),
-        routes: Limits::new(routes.filter_map(rate), &before.routes),
-    }
-}
-
-/// Who delivered to a destination before.
-enum Predecessor {
-    /// Another process, which may have died.
-    Process {
-        /// It did.
-        died: bool,
-    },
-    /// A courier of this process, if there was one.
-    Courier(Option<Courier>),
-}
-
-fn start_courier(
-    hub: &Arc<Hub>,
-    spec: &DestinationSpec,
-    root: &Root,
-    predecessor: Predecessor,
-) -> Result<Courier, BuildError> {
-    let sink = build_sink(spec, Arc::clone(&hub.clock))?;
-    let cells = (1..=spec.delivery.parallel.max(1)).map(|number| {
-        let sink = Arc::clone(&sink);
-        let name = format!("deliverer {} {number}", spec.name);
-        cell::spawn(&Arbiter::current(), plan(&name, root, move || Deliverer::new(Arc::clone(&sink))))
-    });
-    let (in_doubt, after) = match predecessor {
-        Predecessor::Process { died } => (died, None),
-        Predecessor::Courier(courier) => (false, courier),
-    };
-    let plan = deliver::Plan {
-        hub: Arc::clone(hub),
-        destination: spec.name.as_str().into(),
-        cells: cells.collect(),
-        in_doubt,
-        after,
-    };
-    let (courier, work) = deliver::courier(plan);
-    tokio::spawn(work);
-    Ok(courier)
 }
 
 impl Assembly {

@@ -6,8 +6,11 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::fmt::Display;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -76,8 +79,9 @@ impl Intensity {
     }
 }
 
-/// A part that failed too often. The cause names places in the code, never content (H10).
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A part that failed too often, or for good. The cause names places in the code, never content (H10).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{part} cannot go on: {cause}")]
 pub struct Escalation {
     /// Which part.
     pub part: String,
@@ -87,6 +91,21 @@ pub struct Escalation {
 
 /// Where parts tell the root that they cannot go on.
 pub type Root = mpsc::Sender<Escalation>;
+
+/// Runs a part that is no cell and cannot start again by itself. It may end when its work is over; an error or a panic
+/// goes up to the root.
+pub fn keep_up<E: Display>(root: &Root, part: &str, work: impl Future<Output = Result<(), E>> + Send + 'static) {
+    let (root, part) = (root.clone(), part.to_owned());
+    tokio::spawn(async move {
+        let cause = match AssertUnwindSafe(work).catch_unwind().await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("panicked at {}", panicked_at()),
+        };
+        // Nobody hears it once the hub is going down.
+        let _ = root.send(Escalation { part, cause }).await;
+    });
+}
 
 thread_local! {
     static PANICKED_AT: RefCell<Option<String>> = const { RefCell::new(None) };
@@ -122,6 +141,32 @@ mod tests {
         }
         assert_eq!(waits, [50, 100, 200, 400, 800]);
         assert_eq!(intensity.failed(Instant::now()), Next::Escalate);
+    }
+
+    #[tokio::test]
+    async fn a_part_that_errs_or_panics_goes_up_and_one_that_is_done_does_not() {
+        let (root, mut escalations) = mpsc::channel(3);
+        keep_up(&root, "done", async { Ok::<(), String>(()) });
+        keep_up(&root, "wrong", async { Err("no such table") });
+        keep_up(&root, "rash", async {
+            assert!(escalation_is_wanted(), "a panic");
+            Ok::<(), String>(())
+        });
+        drop(root);
+        let mut told = Vec::new();
+        while let Some(Escalation { part, cause }) = escalations.recv().await {
+            told.push((part, cause.split_whitespace().next().unwrap_or_default().to_owned()));
+        }
+        told.sort();
+        assert_eq!(
+            told,
+            [("rash", "panicked"), ("wrong", "no")].map(|(part, cause)| (part.to_owned(), cause.to_owned()))
+        );
+    }
+
+    /// False, without the compiler knowing.
+    fn escalation_is_wanted() -> bool {
+        std::hint::black_box(false)
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Assembly, Predecessor, Sources, StartError, make_live, rates_of, start_courier};
+use super::stages::{Predecessor, rates_of, start_courier};
+use super::{Assembly, Sources, StartError, make_live};
 use crate::actors::adapter::{RunningSource, build_sink, mllp_settings};
 use crate::journey::Live;
 use crate::journey::deliver::Courier;

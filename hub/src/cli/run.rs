@@ -163,7 +163,7 @@ async fn wait_for_end(
             _ = interrupt.recv() => return Exit::Success,
             _ = hangup.recv() => reload_and_tell(assembly).await,
             Some(escalation) = escalations.recv() => {
-                tracing::error!(part = %escalation.part, cause = %escalation.cause, "failed too often");
+                tracing::error!(part = %escalation.part, cause = %escalation.cause, "cannot go on");
                 return Exit::Software;
             }
             _ = look.tick() => {
@@ -195,6 +195,10 @@ fn refuse(error: StartError) -> Exit {
         StartError::Adapter(_) | StartError::Data(OpenError::Migration(_)) => {
             complain(&error.to_string());
             Exit::Configuration
+        }
+        StartError::Part(_) => {
+            complain(&error.to_string());
+            Exit::Software
         }
         StartError::Data(_) | StartError::Key(_) | StartError::Store(_) => {
             complain(&error.to_string());

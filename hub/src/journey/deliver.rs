@@ -9,6 +9,7 @@
 mod attempt;
 mod lanes;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -107,7 +108,7 @@ pub struct Plan {
 }
 
 /// Makes a courier and the future that is its work.
-pub fn courier(plan: Plan) -> (Courier, impl Future<Output = ()> + Send) {
+pub fn courier(plan: Plan) -> (Courier, impl Future<Output = Result<(), Infallible>> + Send) {
     let (offers, offered) = mpsc::channel(OFFERS_MAX);
     let behind = Arc::new(AtomicBool::new(true));
     let (stop, stopped) = watch::channel(false);
@@ -118,6 +119,7 @@ pub fn courier(plan: Plan) -> (Courier, impl Future<Output = ()> + Send) {
     let work = async move {
         round.run().await;
         end.send_replace(true);
+        Ok(())
     };
     (handle, work)
 }

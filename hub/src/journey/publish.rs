@@ -6,6 +6,7 @@
 //! soon as something happened in their lane.
 
 use std::collections::HashSet;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -46,6 +47,8 @@ struct AsideState {
     stirred: HashSet<Lane>,
     /// Published again and not decided yet.
     under_way: HashSet<DeliveryId>,
+    /// Decided since the last look began: what that look read of them is out of date.
+    decided: HashSet<DeliveryId>,
 }
 
 impl Aside {
@@ -57,7 +60,9 @@ impl Aside {
     /// A record that stood aside was decided.
     pub fn decided(&self, id: DeliveryId) {
         self.with(|state| {
-            state.under_way.remove(&id);
+            if state.under_way.remove(&id) {
+                state.decided.insert(id);
+            }
         });
     }
 
@@ -68,6 +73,19 @@ impl Aside {
                 state.stirred.insert(lane);
             }
         });
+    }
+
+    /// A look at the store begins: whether anything may stand aside, and what was stirred since the last one.
+    fn begin_look(&self) -> (bool, HashSet<Lane>) {
+        self.with(|state| {
+            state.decided.clear();
+            (state.any, std::mem::take(&mut state.stirred))
+        })
+    }
+
+    /// Whether a record that the look has read may be published again; it then is under way.
+    fn take(&self, id: DeliveryId) -> bool {
+        self.with(|state| !state.decided.contains(&id) && state.under_way.insert(id))
     }
 
     fn with<T: Default>(&self, change: impl FnOnce(&mut AsideState) -> T) -> T {
@@ -89,7 +107,7 @@ pub struct Publisher {
 
 impl Publisher {
     /// Works until the outbox is gone.
-    pub async fn run(mut self) {
+    pub async fn run(mut self) -> Result<(), Infallible> {
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut batch = Vec::with_capacity(BATCH_MAX);
@@ -97,7 +115,7 @@ impl Publisher {
             tokio::select! {
                 biased;
                 got = self.records.recv_many(&mut batch, BATCH_MAX) => {
-                    if got == 0 { return; }
+                    if got == 0 { return Ok(()); }
                     self.publish_surely(std::mem::take(&mut batch)).await;
                 }
                 _ = look.tick() => self.publish_aside().await,
@@ -126,7 +144,7 @@ impl Publisher {
 
     /// Publishes again what stands aside and is due, or whose lane was stirred.
     async fn publish_aside(&self) {
-        let (any, stirred) = self.aside.with(|state| (state.any, std::mem::take(&mut state.stirred)));
+        let (any, stirred) = self.aside.begin_look();
         if !any {
             return;
         }
@@ -154,7 +172,7 @@ impl Publisher {
         if !due && !delivery.lane.is_some_and(|lane| stirred.contains(&lane)) {
             return;
         }
-        if !self.aside.with(|state| state.under_way.insert(delivery.id)) {
+        if !self.aside.take(delivery.id) {
             return;
         }
         match record_again(&self.hub, &delivery, false).await {
@@ -208,5 +226,24 @@ pub async fn note_unknown(hub: &Hub, delivery: &OpenDelivery) {
     };
     if let Err(error) = commit_surely(hub, vec![UnitOfWork::of(vec![Row::Attempt(attempt)])]).await {
         tracing::warn!(%error, "cannot record an unknown attempt");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::MessageId;
+
+    #[test]
+    fn a_record_goes_once_at_a_time_and_never_as_it_was_read_before_its_last_decision() {
+        let (aside, id) = (Aside::default(), DeliveryId { message: MessageId(1), run_no: 1, delivery_no: 1 });
+        aside.begin_look();
+        assert!(aside.take(id));
+        aside.begin_look();
+        assert!(!aside.take(id), "it is under way");
+        aside.decided(id);
+        assert!(!aside.take(id), "it was read before it was decided");
+        aside.begin_look();
+        assert!(aside.take(id));
     }
 }

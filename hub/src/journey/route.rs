@@ -84,13 +84,16 @@ pub struct Shard {
 
 impl Shard {
     /// Works until both queues are closed, or the store is.
-    pub async fn run(mut self) {
+    pub async fn run(mut self) -> Result<(), StoreError> {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         while self.next(&mut batch).await {
-            if self.take_through(std::mem::take(&mut batch)).await.is_err() {
-                return;
+            match self.take_through(std::mem::take(&mut batch)).await {
+                Ok(()) => {}
+                Err(error) if error.is_the_end() => return Ok(()),
+                Err(error) => return Err(error),
             }
         }
+        Ok(())
     }
 
     /// Fills `batch`; false when nothing will come any more. A suspect comes alone.

@@ -104,6 +104,7 @@ macro_rules! with_all_checks {
             conditions: an_aggregate_changes_only_from_the_expected_version,
             conditions: a_group_and_a_number_have_one_partner,
             conditions: a_delivery_that_ended_does_not_change,
+            conditions: an_attempt_counts_once,
             conditions: a_failed_condition_undoes_the_rows_before_it,
             conditions: conditions_see_what_was_written_before_them,
             conditions: one_of_many_tasks_gets_the_inbox_key,

@@ -61,7 +61,7 @@ pub enum Row {
     Output(NewOutput),
     /// A place in the outbox.
     Delivery(NewDelivery),
-    /// An attempt that was made.
+    /// An attempt that was made. Condition: none of its number is recorded. Else [`Outcome::AlreadyApplied`].
     Attempt(NewAttempt),
     /// Blame.
     Charge(Charge),
@@ -81,7 +81,7 @@ pub enum Outcome {
         /// What was answered.
         answer: Option<Bytes>,
     },
-    /// The inbox key is taken: the effect is there already; nothing was written.
+    /// The inbox key is taken, or the attempt is recorded: it happened already; nothing was written.
     AlreadyApplied,
     /// A condition did not hold; nothing was written. Read again, and decide again.
     Conflict,

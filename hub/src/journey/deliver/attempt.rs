@@ -173,12 +173,17 @@ async fn record(
     Metrics::count(&hub.metrics.attempts, destination, next.verdict.word());
     let unit = UnitOfWork::of(vec![Row::ChangeDelivery(change), Row::Attempt(attempt)]);
     match commit_surely(hub, vec![unit]).await {
-        Ok(outcomes) => {
-            if let Some(Outcome::Conflict) = outcomes.first() {
+        Ok(outcomes) => match outcomes.first() {
+            Some(Outcome::Conflict) => {
                 tracing::warn!(delivery = %item.id, "it had ended already");
                 return None;
             }
-        }
+            Some(Outcome::Failed(error)) => {
+                tracing::error!(delivery = %item.id, %error, "its attempt could not be recorded");
+            }
+            Some(Outcome::AlreadyApplied) => tracing::warn!(delivery = %item.id, "its attempt was recorded already"),
+            Some(Outcome::Committed(_) | Outcome::Repeat { .. }) | None => {}
+        },
         Err(StoreError::Closed) => {}
         Err(error) => tracing::error!(delivery = %item.id, %error, "its attempt could not be recorded"),
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::Ground;
 use super::samples::{
-    START, accept, accept_and_route, aggregate, all, change, commit, configuration, ids, inbox, known_once, message,
-    must_commit, named, prescription, routed,
+    START, accept, accept_and_route, aggregate, all, attempt, change, commit, configuration, ids, inbox, known_once,
+    message, must_commit, named, prescription, routed,
 };
 use crate::store::{
     AssignedNumber, DeliveryState, InboxKey, MessageId, Outcome, Row, Store, StoredAggregate, UnitOfWork,
@@ -92,6 +92,23 @@ pub(super) async fn a_delivery_that_ended_does_not_change(ground: &dyn Ground) {
     assert_eq!(outcome, Outcome::Conflict, "there is no such delivery");
 }
 
+pub(super) async fn an_attempt_counts_once(ground: &dyn Ground) {
+    let store = ground.open().await;
+    let id = named(accept_and_route(&*store, "A", "prescription").await, 1, 1);
+    let waits = vec![Row::Attempt(attempt(id, 1)), Row::ChangeDelivery(change(id, DeliveryState::Waiting))];
+    must_commit(&*store, waits.clone()).await;
+    // A copy of the record was decided meanwhile: as before, or otherwise.
+    assert_eq!(commit(&*store, waits).await, Outcome::AlreadyApplied);
+    let ends = |attempt_no| {
+        let end = Row::ChangeDelivery(change(id, DeliveryState::DeadLettered));
+        vec![inbox("A"), Row::Attempt(attempt(id, attempt_no)), end]
+    };
+    assert_eq!(commit(&*store, ends(1)).await, Outcome::AlreadyApplied);
+    let open = store.open_deliveries("prescription", 10).await.unwrap();
+    assert_eq!(open.iter().map(|one| one.state).collect::<Vec<_>>(), [DeliveryState::Waiting]);
+    must_commit(&*store, ends(2)).await;
+}
+
 pub(super) async fn a_failed_condition_undoes_the_rows_before_it(ground: &dyn Ground) {
     let store = ground.open().await;
     let number = configuration(&*store).await;
@@ -101,6 +118,7 @@ pub(super) async fn a_failed_condition_undoes_the_rows_before_it(ground: &dyn Gr
         &*store,
         vec![
             Row::ChangeDelivery(change(done, DeliveryState::Delivered)),
+            Row::Attempt(attempt(done, 1)),
             inbox("taken"),
             Row::Aggregate(aggregate("RX1", 0, id)),
             assigned("G1", "EG-1"),
@@ -113,6 +131,7 @@ pub(super) async fn a_failed_condition_undoes_the_rows_before_it(ground: &dyn Gr
         (Row::Aggregate(aggregate("RX1", 7, id)), Outcome::Conflict),
         (assigned("G1", "EG-9"), Outcome::Conflict),
         (Row::ChangeDelivery(change(done, DeliveryState::Refused)), Outcome::Conflict),
+        (Row::Attempt(attempt(done, 1)), Outcome::AlreadyApplied),
         (Row::Message(Box::new(known_once("A"))), Outcome::Repeat { of: id, answer: known_once("A").answer }),
     ];
     for (condition, expected) in conditions {

@@ -5,8 +5,8 @@ use bytes::Bytes;
 
 use super::Ground;
 use super::samples::{
-    accept, accept_and_route, after, change, configuration, delivery, message, must_commit, named, output, refused,
-    routed, run,
+    accept, accept_and_route, after, attempt, change, configuration, delivery, message, must_commit, named, output,
+    refused, routed, run,
 };
 use crate::store::{
     AttemptVerdict, Cause, Charge, DeliveryState, Flags, MessageFilter, MessageId, MessageLine, MessageRef,
@@ -68,16 +68,9 @@ pub(super) async fn a_journey_is_complete(ground: &dyn Ground) {
     rows.push(Row::Run(ended));
     rows.push(Row::Charge(Charge { message: id, charges: 2, in_hand: false }));
     must_commit(&*store, rows).await;
-    let attempt = |attempt_no, verdict| NewAttempt {
-        id: named(id, 1, 2),
-        attempt_no,
-        at: after(10),
-        took_us: 1_500,
-        verdict,
-        reason: "refused to connect".into(),
-    };
-    must_commit(&*store, vec![Row::Attempt(attempt(2, AttemptVerdict::Unknown))]).await;
-    must_commit(&*store, vec![Row::Attempt(attempt(1, AttemptVerdict::Failed))]).await;
+    let unknown = NewAttempt { verdict: AttemptVerdict::Unknown, ..attempt(named(id, 1, 2), 2) };
+    must_commit(&*store, vec![Row::Attempt(unknown)]).await;
+    must_commit(&*store, vec![Row::Attempt(attempt(named(id, 1, 2), 1))]).await;
     must_commit(&*store, vec![Row::ChangeDelivery(change(named(id, 1, 2), DeliveryState::Waiting))]).await;
     let event = NewMessage { cause: Some(id), kind: "created".into(), ..message("E") };
     let end = Row::ChangeDelivery(change(named(id, 1, 1), DeliveryState::Delivered));

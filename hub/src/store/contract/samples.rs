@@ -8,8 +8,9 @@ use adapters::clock::Timestamp;
 use bytes::Bytes;
 
 use crate::store::{
-    AggregateChange, AggregateKey, Cause, DeliveryChange, DeliveryId, DeliveryState, Flags, InboxKey, MessageId,
-    MessageRef, NewDelivery, NewMessage, NewOutput, NewRun, Outcome, Row, RunState, Store, StoreError, UnitOfWork,
+    AggregateChange, AggregateKey, AttemptVerdict, Cause, DeliveryChange, DeliveryId, DeliveryState, Flags, InboxKey,
+    MessageId, MessageRef, NewAttempt, NewDelivery, NewMessage, NewOutput, NewRun, Outcome, Row, RunState, Store,
+    StoreError, UnitOfWork,
 };
 
 /// 2026-10-04T08:00:00Z, a morning on which checks begin.
@@ -51,6 +52,18 @@ pub(crate) fn known_once(control_id: &str) -> NewMessage {
 /// A message that the intake refused.
 pub(crate) fn refused(control_id: &str) -> NewMessage {
     NewMessage { refusal: Some(Cause::new("HUB0101", "no such type")), ..message(control_id) }
+}
+
+/// An attempt that failed.
+pub(crate) fn attempt(id: DeliveryId, attempt_no: u32) -> NewAttempt {
+    NewAttempt {
+        id,
+        attempt_no,
+        at: after(10),
+        took_us: 1_500,
+        verdict: AttemptVerdict::Failed,
+        reason: "refused to connect".into(),
+    }
 }
 
 /// A run that mapped its message.

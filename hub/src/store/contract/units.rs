@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex};
 
 use super::Ground;
 use super::samples::{
-    accept, all, commit, configuration, delivery, ids, is_refused, message, must_commit, named, output, routed, run,
-    unrouted,
+    accept, all, attempt, commit, configuration, delivery, ids, is_refused, message, must_commit, named, output,
+    routed, run, unrouted,
 };
-use crate::store::{Charge, MessageId, MessageRef, NewAttempt, Outcome, Row, Store, UnitOfWork};
+use crate::store::{Charge, MessageId, MessageRef, Outcome, Row, Store, UnitOfWork};
 
 /// More than one group commit holds.
 const MANY: usize = 1_500;
@@ -113,14 +113,6 @@ pub(super) async fn a_wrong_reference_fails_its_unit(ground: &dyn Ground) {
     let id = accept(&*store, message("A")).await;
     must_commit(&*store, routed(id, 1, number, "file")).await;
     let missing = MessageId(1);
-    let attempt = NewAttempt {
-        id: named(id, 1, 9),
-        attempt_no: 1,
-        at: super::samples::START,
-        took_us: 5,
-        verdict: crate::store::AttemptVerdict::Failed,
-        reason: "".into(),
-    };
     let mut no_output = delivery(named(id, 1, 2), "file");
     no_output.output_no = 9;
     let wrong = [
@@ -131,7 +123,7 @@ pub(super) async fn a_wrong_reference_fails_its_unit(ground: &dyn Ground) {
         Row::Output(output(missing, 1, 1)),
         Row::Delivery(delivery(named(id, 2, 1), "file")),
         Row::Delivery(no_output),
-        Row::Attempt(attempt),
+        Row::Attempt(attempt(named(id, 1, 9), 1)),
         Row::Charge(Charge { message: missing, charges: 1, in_hand: false }),
     ];
     for row in wrong {
@@ -147,20 +139,10 @@ pub(super) async fn a_number_is_given_once_in_its_message(ground: &dyn Ground) {
     let number = configuration(&*store).await;
     let id = accept(&*store, message("A")).await;
     must_commit(&*store, routed(id, 1, number, "file")).await;
-    let attempt = NewAttempt {
-        id: named(id, 1, 1),
-        attempt_no: 1,
-        at: super::samples::START,
-        took_us: 5,
-        verdict: crate::store::AttemptVerdict::Failed,
-        reason: "".into(),
-    };
-    must_commit(&*store, vec![Row::Attempt(attempt.clone())]).await;
     let again = [
         Row::Run(run(MessageRef::Stored(id), 1, number)),
         Row::Output(output(id, 1, 1)),
         Row::Delivery(delivery(named(id, 1, 1), "other")),
-        Row::Attempt(attempt),
     ];
     for row in again {
         let said = format!("{row:?}");

@@ -103,7 +103,7 @@ ways_to_be_wrong! {
     /// Cuts long bodies.
     CutsBodies: a_message_reads_back_whole;
     /// Does not keep attempts.
-    LosesAttempts: a_journey_is_complete;
+    LosesAttempts: a_journey_is_complete, an_attempt_counts_once;
     /// Lists messages without what is wrong with them.
     HidesCauses: a_line_says_what_came_of_the_message;
     /// Gives the oldest dead letter first.

@@ -331,10 +331,11 @@ fn insert_delivery(connection: &Connection, delivery: &NewDelivery) -> rusqlite:
 }
 
 fn insert_attempt(connection: &Connection, attempt: &NewAttempt) -> rusqlite::Result<Effect> {
-    connection
+    let recorded = connection
         .prepare_cached(
             "INSERT INTO attempt (message_id, run_no, delivery_no, attempt_no, at, took_us, verdict, reason) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+             ON CONFLICT (message_id, run_no, delivery_no, attempt_no) DO NOTHING",
         )?
         .execute(params![
             attempt.id.message.0,
@@ -346,7 +347,7 @@ fn insert_attempt(connection: &Connection, attempt: &NewAttempt) -> rusqlite::Re
             attempt.verdict.number(),
             attempt.reason,
         ])?;
-    Ok(Effect::Written)
+    Ok(if recorded == 1 { Effect::Written } else { Effect::Ends(Outcome::AlreadyApplied) })
 }
 
 /// A version as SQLite holds it.
