@@ -64,6 +64,19 @@ impl Api {
         })
     }
 
+    /// The state of the one message of a source with a control id.
+    pub fn state(&self, source: &str, control_id: &str) -> Fallible<String> {
+        let message = self.message(source, control_id)?;
+        Ok(message.get("state").and_then(Value::as_str).ok_or("a message without state")?.to_owned())
+    }
+
+    /// Why each dead letter is one, by its code.
+    pub fn dead_letter_codes(&self) -> Fallible<Vec<String>> {
+        let page = self.json("/api/v1/dead-letters")?;
+        let dead = page.get("dead_letters").and_then(Value::as_array).ok_or("no list of dead letters")?;
+        Ok(dead.iter().filter_map(|one| one.pointer("/why/code")?.as_str().map(str::to_owned)).collect())
+    }
+
     /// The whole journey of a message.
     pub fn journey(&self, message: &Value) -> Fallible<Value> {
         let id = message.get("id").ok_or("a message without id")?;

@@ -20,6 +20,7 @@ pub mod power_cut;
 pub mod random;
 pub mod sender;
 pub mod wait;
+pub mod ward;
 
 /// What a step of a test gives, or why it could not go on.
 pub type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;

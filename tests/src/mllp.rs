@@ -25,6 +25,31 @@ pub fn framed(body: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// Writes all bodies to one new connection without waiting in between, then takes their answers. Returns how many were
+/// answered before the hub died, or all of them. Fails if one is refused.
+pub fn send_all(
+    to: SocketAddr,
+    bodies: impl IntoIterator<Item = impl AsRef<[u8]>>,
+    within: Duration,
+) -> Fallible<usize> {
+    let mut connection = Connection::open(to)?;
+    let mut sent = 0;
+    for body in bodies {
+        if connection.write(&framed(body.as_ref())).is_err() {
+            break;
+        }
+        sent += 1;
+    }
+    for answered in 0..sent {
+        match connection.answer(within) {
+            Ok(answer) if answer.is_positive() == Some(true) => {}
+            Ok(answer) => return Err(format!("refused: {}", answer.text).into()),
+            Err(_) => return Ok(answered),
+        }
+    }
+    Ok(sent)
+}
+
 /// What an acknowledgement says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {

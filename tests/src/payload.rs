@@ -20,6 +20,17 @@ pub struct Id {
     pub number: u32,
 }
 
+/// The first orders of a sender, in the order in which they are sent.
+pub fn orders(sender: u16, count: usize) -> Vec<Id> {
+    (1..).map(|number| Id::new(sender, number)).filter(|id| id.is_order()).take(count).collect()
+}
+
+/// The first orders of a sender for patient 0, in the order in which they are sent.
+pub fn orders_of_one_patient(sender: u16, count: usize) -> Vec<Id> {
+    let all = (1..).map(|number| Id::new(sender, number));
+    all.filter(|id| id.is_order() && id.patient() == 0).take(count).collect()
+}
+
 /// What a message is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -74,6 +85,11 @@ impl Id {
             9 => self.order_before().map_or(Kind::Order, Kind::Cancel),
             _ => Kind::Order,
         }
+    }
+
+    /// Whether it is a new order.
+    pub fn is_order(self) -> bool {
+        self.kind() == Kind::Order
     }
 
     /// The last order of the same sender and patient before this one, if it is not cancelled in between.

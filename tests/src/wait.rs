@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::Fallible;
 
+/// Longer than anything that a test waits for takes, even on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 /// How long to pause between two looks at a condition.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 

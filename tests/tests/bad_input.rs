@@ -4,12 +4,11 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use hub_tests::Fallible;
-use hub_tests::folder::Folder;
-use hub_tests::hub::{Hub, Launch};
+use hub_tests::hub::Hub;
 use hub_tests::mllp::{Answer, Connection, framed};
 use hub_tests::payload::Id;
+use hub_tests::ward::{SOURCE, prepare, state};
 
-const SOURCE: &str = "ward";
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 const APPLIED_WITHIN: Duration = Duration::from_secs(30);
 /// Largest frame that the source takes.
@@ -38,10 +37,7 @@ to   = ["prescription"]
 "#;
 
 fn start(name: &str) -> Fallible<Hub> {
-    let folder = Folder::new(name)?;
-    folder.copy_mappings()?;
-    let routes = folder.write("routes.toml", ROUTES)?;
-    Launch::new(folder.path().join("data"), routes).start()
+    prepare(name, ROUTES)?.1.start()
 }
 
 fn ask(hub: &Hub, body: &[u8]) -> Fallible<Answer> {
@@ -63,11 +59,6 @@ fn assert_others_are_served(hub: &Hub, number: u32) -> Fallible<()> {
     hub.api().drained(APPLIED_WITHIN)?;
     assert_eq!(state(hub, &id)?, "delivered");
     Ok(())
-}
-
-fn state(hub: &Hub, control_id: &str) -> Fallible<String> {
-    let message = hub.api().message(SOURCE, control_id)?;
-    Ok(message.get("state").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned())
 }
 
 fn refused(hub: &Hub) -> Fallible<usize> {
@@ -172,17 +163,14 @@ fn ten_thousand_fields_and_five_thousand_repetitions_are_read() -> Fallible<()> 
 
 #[test]
 fn a_cancel_that_came_before_its_order_ends_with_the_order_cancelled() -> Fallible<()> {
-    let folder = Folder::new("bad-early")?;
-    folder.copy_mappings()?;
-    let routes = folder.write("routes.toml", ROUTES)?;
-    let data = folder.path().join("data");
-    let hub = Launch::new(&data, routes).start()?;
+    let (_folder, launch) = prepare("bad-early", ROUTES)?;
+    let hub = launch.start()?;
     let cancel = order(1)?.replace("ORA7-0000001", "EARLY-1").replace("ORC|NW|", "ORC|CA|");
     assert_eq!(ask(&hub, cancel.as_bytes())?.code, "AA");
     assert_eq!(ask(&hub, order(1)?.as_bytes())?.code, "AA");
     hub.api().drained(APPLIED_WITHIN)?;
     hub.stop()?;
-    let orders = hub_tests::journal::Journal::open(&data)?.aggregates()?;
+    let orders = hub_tests::journal::Journal::open(&launch.data)?.aggregates()?;
     let states: Vec<(&str, &str)> = orders.iter().map(|order| (order.number.as_str(), order.state.as_str())).collect();
     assert_eq!(states, [("OR7-0000001", "cancelled")]);
     Ok(())

@@ -8,11 +8,9 @@ use hub_tests::far::{Far, Reply};
 use hub_tests::folder::Folder;
 use hub_tests::hub::{Hub, Launch};
 use hub_tests::mllp::{Connection, framed};
-use hub_tests::payload::{HOT_PATIENTS, Id, Kind};
-use hub_tests::wait;
-
-const SOURCE: &str = "ward";
-const WITHIN: Duration = Duration::from_secs(60);
+use hub_tests::payload::{HOT_PATIENTS, Id, orders};
+use hub_tests::wait::{self, PATIENCE};
+use hub_tests::ward::{self, SOURCE};
 
 /// A hub that passes every message on as it came.
 fn start(folder: &Folder, destinations: &[(&str, String)]) -> Fallible<Hub> {
@@ -38,24 +36,13 @@ fn http(url: &str) -> String {
     )
 }
 
-/// Orders of this test, in the order in which they are sent.
-fn orders(count: usize) -> Vec<Id> {
-    (1..).map(|number| Id::new(9, number)).filter(|id| id.kind() == Kind::Order).take(count).collect()
-}
-
 fn send(hub: &Hub, ids: &[Id]) -> Fallible<()> {
-    let mut connection = Connection::open(hub.mllp(SOURCE)?)?;
-    for id in ids {
-        connection.write(&framed(&id.body()))?;
-        let answer = connection.answer(WITHIN)?;
-        assert_eq!(answer.is_positive(), Some(true), "{}", answer.text);
-    }
+    assert_eq!(ward::send(hub, ids.iter().map(|id| id.body()))?, ids.len());
     Ok(())
 }
 
 fn state(hub: &Hub, id: Id) -> Fallible<String> {
-    let message = hub.api().message(SOURCE, &id.control_id())?;
-    Ok(message.get("state").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned())
+    ward::state(hub, &id.control_id())
 }
 
 #[test]
@@ -69,9 +56,9 @@ fn a_delivery_whose_answer_is_missing_or_says_later_is_repeated_with_the_same_ke
         _ => Reply::Status(202),
     })?;
     let hub = start(&folder, &[("far", http(&far.url()))])?;
-    let id = orders(1)[0];
+    let id = orders(9, 1)[0];
     send(&hub, &[id])?;
-    hub.api().drained(WITHIN)?;
+    hub.api().drained(PATIENCE)?;
     assert_eq!(state(&hub, id)?, "delivered");
     let requests = far.requests();
     assert_eq!(requests.len(), 5);
@@ -89,9 +76,9 @@ fn a_delivery_that_the_far_system_will_never_take_is_a_dead_letter_after_one_att
     let folder = Folder::new("delivery-reject")?;
     let far = Far::new(|_, _| Reply::Status(422))?;
     let hub = start(&folder, &[("far", http(&far.url()))])?;
-    let id = orders(1)[0];
+    let id = orders(9, 1)[0];
     send(&hub, &[id])?;
-    hub.api().drained(WITHIN)?;
+    hub.api().drained(PATIENCE)?;
     assert_eq!(state(&hub, id)?, "dead-lettered");
     assert_eq!(far.requests().len(), 1);
     hub.stop()
@@ -103,7 +90,7 @@ fn a_far_system_that_is_silent_does_not_slow_another() -> Fallible<()> {
     let silent = Far::new(|_, _| Reply::Silence)?;
     let well = Far::new(|_, _| Reply::Status(200))?;
     let hub = start(&folder, &[("silent", http(&silent.url())), ("well", http(&well.url()))])?;
-    let ids = orders(300);
+    let ids = orders(9, 300);
     send(&hub, &ids)?;
     wait::until("everything arrived where somebody answers", Duration::from_secs(10), || {
         Ok((well.requests().len() >= ids.len()).then_some(()))
@@ -116,7 +103,7 @@ fn a_far_system_that_is_silent_does_not_slow_another() -> Fallible<()> {
 #[test]
 fn the_order_of_a_key_is_kept_over_retries_and_a_poisoned_key_parks_alone() -> Fallible<()> {
     let folder = Folder::new("delivery-order")?;
-    let ids = orders(200);
+    let ids = orders(9, 200);
     let poisoned = ids.iter().copied().find(|id| id.patient() == 0).ok_or("nobody is patient 0")?;
     let poison = poisoned.body();
     // Every message fails at first now and then; one never gets through.
@@ -133,7 +120,7 @@ fn the_order_of_a_key_is_kept_over_retries_and_a_poisoned_key_parks_alone() -> F
         expected.entry(id.patient()).or_default().push(id.body());
     }
     let count: usize = expected.values().map(Vec::len).sum();
-    let taken = wait::until("the other keys flow", WITHIN, || {
+    let taken = wait::until("the other keys flow", PATIENCE, || {
         let taken: Vec<Vec<u8>> = far
             .requests()
             .into_iter()
@@ -172,7 +159,7 @@ fn a_route_to_a_channel_keeps_its_rate_and_holds_up_no_other() -> Fallible<()> {
     )?;
     folder.copy_mappings()?;
     let hub = Launch::new(folder.path().join("data"), routes).start()?;
-    let ids = orders(2 * SLOW);
+    let ids = orders(9, 2 * SLOW);
     let (slowly, at_once) = ids.split_at(SLOW);
     let watch = wait::Stopwatch::start();
     let mut connection = Connection::open(hub.mllp(SOURCE)?)?;
@@ -181,16 +168,16 @@ fn a_route_to_a_channel_keeps_its_rate_and_holds_up_no_other() -> Fallible<()> {
         let mut fields: Vec<&str> = body.splitn(9, '|').collect();
         fields[7] = "SLOW";
         connection.write(&framed(fields.join("|").as_bytes()))?;
-        assert_eq!(connection.answer(WITHIN)?.is_positive(), Some(true));
+        assert_eq!(connection.answer(PATIENCE)?.is_positive(), Some(true));
     }
     send(&hub, at_once)?;
     let delivered = |among: &[Id]| -> Fallible<usize> {
         let states = among.iter().map(|id| state(&hub, *id)).collect::<Fallible<Vec<String>>>()?;
         Ok(states.iter().filter(|state| *state == "delivered").count())
     };
-    wait::until("what has no rate goes at once", WITHIN, || Ok((delivered(at_once)? == SLOW).then_some(())))?;
+    wait::until("what has no rate goes at once", PATIENCE, || Ok((delivered(at_once)? == SLOW).then_some(())))?;
     assert!(delivered(slowly)? < SLOW, "what has a rate is still on its way");
-    wait::until("what has a rate goes at last", WITHIN, || Ok((delivered(slowly)? == SLOW).then_some(())))?;
+    wait::until("what has a rate goes at last", PATIENCE, || Ok((delivered(slowly)? == SLOW).then_some(())))?;
     let fastest = Duration::from_secs(u64::try_from(SLOW - 1)?) / PER_SECOND;
     assert!(watch.elapsed() >= fastest, "{:?} for {SLOW} messages", watch.elapsed());
     hub.stop()

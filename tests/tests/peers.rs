@@ -113,8 +113,7 @@ fn mllp(port: u16) -> String {
 /// The state of a message once nothing more happens to it.
 fn end_state(hub: &Hub, control_id: &str) -> Fallible<String> {
     hub.api().drained(APPLIED_WITHIN)?;
-    let message = hub.api().message(SOURCE, control_id)?;
-    Ok(message.get("state").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned())
+    hub.api().state(SOURCE, control_id)
 }
 
 /// The codes that answered each message, in the order in which they came.

@@ -3,42 +3,17 @@
 use std::time::Duration;
 
 use hub_tests::Fallible;
-use hub_tests::folder::Folder;
-use hub_tests::hub::{Hub, Launch, Started};
-use hub_tests::mllp::{Connection, framed};
-use hub_tests::payload::{Id, Kind};
-use hub_tests::wait;
-use serde_json::Value;
+use hub_tests::hub::{Hub, Started};
+use hub_tests::payload::{Id, orders};
+use hub_tests::wait::{self, PATIENCE};
+use hub_tests::ward::{self, launch, until_state};
 
-const SOURCE: &str = "ward";
-const WITHIN: Duration = Duration::from_secs(60);
 /// Neighbours on each side of the poison.
 const NEIGHBOURS: usize = 40;
 /// Starts that a message may spoil: the one in which it was one of many, and three in which it was alone.
 const DEATHS_MAX: usize = 4;
 /// A part that cannot be restarted failed.
 const EXIT_SOFTWARE: i32 = 70;
-
-const ROUTES: &str = r#"
-[source.ward]
-adapter = "hl7v2-mllp"
-listen  = "127.0.0.1:0"
-key     = 'PID-3[.5 = "NI"].1'
-
-[[route]]
-id   = "orders"
-why  = "An order becomes a prescription."
-from = ["ward"]
-map  = "rde_o11_to_prescription"
-to   = ["prescription"]
-"#;
-
-fn launch(name: &str) -> Fallible<Launch> {
-    let folder = Folder::new(name)?;
-    folder.copy_mappings()?;
-    let routes = folder.write("routes.toml", ROUTES)?;
-    Ok(Launch::new(folder.path().join("data"), routes))
-}
 
 /// A message, by what its sender calls it.
 struct Sent {
@@ -48,9 +23,8 @@ struct Sent {
 
 /// Orders with a poisoned one in the middle, of a patient who has others before and after it.
 fn feed(poison: &str) -> Fallible<(Vec<Sent>, String)> {
-    let orders = (1..).map(|number| Id::new(3, number)).filter(|id| id.kind() == Kind::Order);
     let mut feed = Vec::new();
-    for (place, id) in orders.take(2 * NEIGHBOURS).enumerate() {
+    for (place, id) in orders(3, 2 * NEIGHBOURS).into_iter().enumerate() {
         feed.push(Sent { control_id: id.control_id(), body: id.body() });
         if place == NEIGHBOURS {
             let name = format!("POISON-{poison}-1");
@@ -68,34 +42,8 @@ fn feed(poison: &str) -> Fallible<(Vec<Sent>, String)> {
     Ok((feed, poisoned))
 }
 
-/// Sends everything without waiting for answers in between; returns how many were positive before the hub died.
 fn send(hub: &Hub, feed: &[Sent]) -> Fallible<usize> {
-    let mut connection = Connection::open(hub.mllp(SOURCE)?)?;
-    for sent in feed {
-        if connection.write(&framed(&sent.body)).is_err() {
-            break;
-        }
-    }
-    let mut positive = 0;
-    while positive < feed.len() {
-        match connection.answer(WITHIN) {
-            Ok(answer) if answer.is_positive() == Some(true) => positive += 1,
-            Ok(answer) => return Err(format!("refused: {}", answer.text).into()),
-            Err(_) => break,
-        }
-    }
-    Ok(positive)
-}
-
-fn state_of(hub: &Hub, control_id: &str) -> Fallible<String> {
-    let message = hub.api().message(SOURCE, control_id)?;
-    Ok(message.get("state").and_then(Value::as_str).unwrap_or_default().to_owned())
-}
-
-fn until_state(hub: &Hub, control_id: &str, wanted: &str) -> Fallible<()> {
-    wait::until(&format!("{control_id} is {wanted}"), WITHIN, || {
-        Ok((state_of(hub, control_id)? == wanted).then_some(()))
-    })
+    ward::send(hub, feed.iter().map(|sent| &sent.body))
 }
 
 /// The poison is a dead letter with this code; whatever else was accepted is delivered.
@@ -104,10 +52,7 @@ fn judge(hub: &Hub, feed: &[Sent], poisoned: &str, code: &str) -> Fallible<()> {
     for sent in feed.iter().filter(|sent| sent.control_id != poisoned) {
         until_state(hub, &sent.control_id, "delivered").map_err(|error| format!("a neighbour: {error}"))?;
     }
-    let dead = hub.api().json("/api/v1/dead-letters")?;
-    let dead = dead.get("dead_letters").and_then(Value::as_array).ok_or("no list of dead letters")?;
-    let codes: Vec<&str> = dead.iter().filter_map(|one| one.pointer("/why/code").and_then(Value::as_str)).collect();
-    assert_eq!(codes, [code], "{dead:?}");
+    assert_eq!(hub.api().dead_letter_codes()?, [code]);
     Ok(())
 }
 
@@ -138,7 +83,7 @@ fn a_message_that_takes_the_process_down_is_found_out_and_nobody_else_is_blamed(
             send(&hub, &feed)?;
             hub.process
         };
-        process.wait(WITHIN)?;
+        process.wait(PATIENCE)?;
         let mut deaths = 1;
         let hub = loop {
             match launch.spawn()?.until_ready()? {
@@ -167,7 +112,7 @@ fn a_message_at_which_the_hub_sticks_is_found_out_as_one_that_takes_it_down_is()
         assert_eq!(send(&hub, &feed)?, feed.len(), "the journal takes every message");
         hub.process
     };
-    let mut deaths = vec![process.wait(WITHIN)?.code()];
+    let mut deaths = vec![process.wait(PATIENCE)?.code()];
     let hub = loop {
         match launch.spawn()?.until_ready()? {
             Started::Ready(hub) => break hub,

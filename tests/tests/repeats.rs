@@ -3,40 +3,16 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::thread;
-use std::time::Duration;
 
 use hub_tests::Fallible;
-use hub_tests::folder::Folder;
-use hub_tests::hub::Launch;
 use hub_tests::journal::Journal;
 use hub_tests::mllp::{Connection, framed};
 use hub_tests::payload::Id;
+use hub_tests::wait::PATIENCE;
+use hub_tests::ward::{SOURCE, launch};
 
-const SOURCE: &str = "ward";
-const WITHIN: Duration = Duration::from_secs(30);
 const CONNECTIONS: usize = 10;
 const REPEATS: usize = 100;
-
-const ROUTES: &str = r#"
-[source.ward]
-adapter = "hl7v2-mllp"
-listen  = "127.0.0.1:0"
-key     = 'PID-3[.5 = "NI"].1'
-
-[[route]]
-id   = "orders"
-why  = "An order becomes a prescription."
-from = ["ward"]
-map  = "rde_o11_to_prescription"
-to   = ["prescription"]
-"#;
-
-fn launch(name: &str) -> Fallible<Launch> {
-    let folder = Folder::new(name)?;
-    folder.copy_mappings()?;
-    let routes = folder.write("routes.toml", ROUTES)?;
-    Ok(Launch::new(folder.path().join("data"), routes))
-}
 
 fn order() -> Fallible<String> {
     Ok(String::from_utf8(Id::new(6, 1).body())?)
@@ -47,7 +23,7 @@ fn ask(hub: SocketAddr, bodies: &[String]) -> Fallible<Vec<String>> {
     let mut answers = Vec::new();
     for body in bodies {
         connection.write(&framed(body.as_bytes()))?;
-        let answer = connection.answer(WITHIN)?;
+        let answer = connection.answer(PATIENCE)?;
         if answer.is_positive() != Some(true) {
             return Err(format!("refused: {}", answer.text).into());
         }
@@ -82,7 +58,7 @@ fn a_thousand_repeats_on_ten_connections_and_after_a_crash_have_one_answer_and_o
     drop(hub);
     let again = launch.start()?;
     assert_eq!(ask_everywhere(again.mllp(SOURCE)?, &bodies)?, answers, "after a crash");
-    again.api().drained(WITHIN)?;
+    again.api().drained(PATIENCE)?;
     assert_eq!(again.api().messages(&format!("source={SOURCE}"))?.len(), 1);
     again.stop()?;
     let orders = Journal::open(&launch.data)?.aggregates()?;
@@ -102,7 +78,7 @@ fn the_same_control_id_with_another_body_or_from_another_sender_is_a_new_message
     let answers: BTreeSet<String> = ask(hub.mllp(SOURCE)?, &bodies)?.into_iter().collect();
     assert_eq!(answers.len(), bodies.len(), "{answers:?}");
     assert_eq!(ask(hub.mllp(SOURCE)?, &bodies)?.into_iter().collect::<BTreeSet<_>>(), answers, "repeated");
-    hub.api().drained(WITHIN)?;
+    hub.api().drained(PATIENCE)?;
     assert_eq!(hub.api().messages(&format!("source={SOURCE}"))?.len(), bodies.len());
     hub.stop()?;
     assert_eq!(Journal::open(&launch.data)?.aggregates()?.len(), bodies.len());

@@ -1,44 +1,13 @@
 //! Rows that rot on the disk: what needs them ends visibly, and everything else goes on (reliability F06, H8).
 
-use std::time::Duration;
-
 use hub_tests::Fallible;
-use hub_tests::folder::Folder;
 use hub_tests::hub::{Hub, Launch, Started};
-use hub_tests::mllp::{Connection, framed};
-use hub_tests::payload::{Id, Kind};
-use hub_tests::wait;
+use hub_tests::payload::{Id, orders, orders_of_one_patient};
+use hub_tests::wait::PATIENCE;
+use hub_tests::ward::{self, SOURCE, launch, until_state};
 use rusqlite::{Connection as Journal, params};
-use serde_json::Value;
 
-const SOURCE: &str = "ward";
-const WITHIN: Duration = Duration::from_secs(60);
 const COUNT: usize = 30;
-
-const ROUTES: &str = r#"
-[source.ward]
-adapter = "hl7v2-mllp"
-listen  = "127.0.0.1:0"
-key     = 'PID-3[.5 = "NI"].1'
-
-[[route]]
-id   = "orders"
-why  = "An order becomes a prescription."
-from = ["ward"]
-map  = "rde_o11_to_prescription"
-to   = ["prescription"]
-"#;
-
-fn launch(name: &str) -> Fallible<Launch> {
-    let folder = Folder::new(name)?;
-    folder.copy_mappings()?;
-    let routes = folder.write("routes.toml", ROUTES)?;
-    Ok(Launch::new(folder.path().join("data"), routes))
-}
-
-fn orders() -> Vec<Id> {
-    (1..).map(|number| Id::new(8, number)).filter(|id| id.kind() == Kind::Order).take(COUNT).collect()
-}
 
 /// The cancellation of an order.
 fn cancel(id: Id) -> Fallible<(String, Vec<u8>)> {
@@ -48,34 +17,14 @@ fn cancel(id: Id) -> Fallible<(String, Vec<u8>)> {
 }
 
 fn send(hub: &Hub, bodies: &[Vec<u8>]) -> Fallible<()> {
-    let mut connection = Connection::open(hub.mllp(SOURCE)?)?;
-    for body in bodies {
-        connection.write(&framed(body))?;
-    }
-    for _ in bodies {
-        let answer = connection.answer(WITHIN)?;
-        assert_eq!(answer.is_positive(), Some(true), "{}", answer.text);
-    }
+    assert_eq!(ward::send(hub, bodies)?, bodies.len());
     Ok(())
-}
-
-fn until_state(hub: &Hub, control_id: &str, wanted: &str) -> Fallible<()> {
-    wait::until(&format!("{control_id} is {wanted}"), WITHIN, || {
-        let message = hub.api().message(SOURCE, control_id)?;
-        Ok((message.get("state").and_then(Value::as_str) == Some(wanted)).then_some(()))
-    })
-}
-
-fn codes_of_dead_letters(hub: &Hub) -> Fallible<Vec<String>> {
-    let dead = hub.api().json("/api/v1/dead-letters")?;
-    let dead = dead.get("dead_letters").and_then(Value::as_array).ok_or("no list of dead letters")?;
-    Ok(dead.iter().filter_map(|one| one.pointer("/why/code")?.as_str().map(str::to_owned)).collect())
 }
 
 #[test]
 fn a_command_whose_prescription_does_not_read_back_is_a_dead_letter_and_its_neighbours_are_applied() -> Fallible<()> {
     let launch = launch("rotten-prescription")?;
-    let orders = orders();
+    let orders = orders(8, COUNT);
     let before = launch.start()?;
     send(&before, &orders.iter().map(|id| id.body()).collect::<Vec<_>>())?;
     for id in &orders {
@@ -97,7 +46,33 @@ fn a_command_whose_prescription_does_not_read_back_is_a_dead_letter_and_its_neig
     for (id, (control_id, _)) in orders.iter().zip(&cancels) {
         until_state(&hub, control_id, if *id == rotten { "dead-lettered" } else { "delivered" })?;
     }
-    assert_eq!(codes_of_dead_letters(&hub)?, ["HUB0207"]);
+    assert_eq!(hub.api().dead_letter_codes()?, ["HUB0207"]);
+    hub.stop()
+}
+
+/// More numbers than conflicts are borne: a command that meets all of them is given up.
+const NUMBERS: usize = 150;
+
+#[test]
+fn a_command_that_is_in_conflict_without_end_is_a_dead_letter_and_the_one_behind_it_is_applied() -> Fallible<()> {
+    let launch = launch("rotten-counter")?;
+    let ids = orders_of_one_patient(8, NUMBERS + 2);
+    let (numbered, new) = ids.split_at(NUMBERS);
+    let before = launch.start()?;
+    send(&before, &numbered.iter().map(|id| id.body()).collect::<Vec<_>>())?;
+    before.api().drained(PATIENCE)?;
+    before.stop()?;
+    // The counter of prescription numbers begins again: whatever it gives is taken.
+    let journal = Journal::open(launch.data.join("journal.db"))?;
+    assert_eq!(journal.execute("UPDATE counter SET value = 0", [])?, 1);
+    drop(journal);
+
+    let hub = launch.start()?;
+    for (id, end) in new.iter().zip(["dead-lettered", "delivered"]) {
+        send(&hub, &[id.body()])?;
+        until_state(&hub, &id.control_id(), end)?;
+    }
+    assert_eq!(hub.api().dead_letter_codes()?, ["HUB0214"]);
     hub.stop()
 }
 
@@ -105,14 +80,9 @@ fn a_command_whose_prescription_does_not_read_back_is_a_dead_letter_and_its_neig
 fn unrouted_after_death(launch: &Launch, nth: u32) -> Fallible<Vec<(i64, String)>> {
     let dying = launch.with("HUB_CRASH_AT", &format!("journal.after_commit:{nth}"));
     let Started::Ready(hub) = dying.spawn()?.until_ready()? else { return Ok(Vec::new()) };
-    let mut connection = Connection::open(hub.mllp(SOURCE)?)?;
-    for id in orders() {
-        if connection.write(&framed(&id.body())).is_err() {
-            break;
-        }
-    }
+    ward::send(&hub, orders(8, COUNT).iter().map(|id| id.body()))?;
     let mut process = hub.process;
-    process.wait(WITHIN)?;
+    process.wait(PATIENCE)?;
     let journal = Journal::open(launch.data.join("journal.db"))?;
     let mut statement = journal.prepare(
         "SELECT id, control_id FROM message m WHERE code IS NULL AND source = ?1 \
@@ -145,6 +115,6 @@ fn a_message_that_does_not_read_back_is_a_dead_letter_and_the_others_are_routed_
     for (_, control_id) in unrouted.iter().skip(1) {
         until_state(&hub, control_id, "delivered")?;
     }
-    assert_eq!(codes_of_dead_letters(&hub)?, ["HUB0207"]);
+    assert_eq!(hub.api().dead_letter_codes()?, ["HUB0207"]);
     hub.stop()
 }

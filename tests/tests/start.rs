@@ -5,42 +5,17 @@ use std::process::Output;
 use std::time::Duration;
 
 use hub_tests::Fallible;
-use hub_tests::folder::{Folder, workspace};
+use hub_tests::folder::workspace;
 use hub_tests::hub::{Hub, Launch, command};
 use hub_tests::mllp::{Connection, framed};
 use hub_tests::payload::Id;
 use hub_tests::wait;
+use hub_tests::ward::{SOURCE, prepare, routes};
 
 const CANNOT_CREATE: i32 = 73;
 const IO: i32 = 74;
 const CONFIGURATION: i32 = 78;
 const WITHIN: Duration = Duration::from_secs(20);
-
-fn routes(listen: &str) -> String {
-    format!(
-        r#"
-[source.ward]
-adapter = "hl7v2-mllp"
-listen  = "{listen}"
-key     = 'PID-3[.5 = "NI"].1'
-
-[[route]]
-id   = "orders"
-why  = "An order becomes a prescription."
-from = ["ward"]
-map  = "rde_o11_to_prescription"
-to   = ["prescription"]
-"#
-    )
-}
-
-fn prepared(name: &str, routes: &str) -> Fallible<(Folder, Launch)> {
-    let folder = Folder::new(name)?;
-    folder.copy_mappings()?;
-    let routes = folder.write("routes.toml", routes)?;
-    let launch = Launch::new(folder.path().join("data"), routes);
-    Ok((folder, launch))
-}
 
 /// Runs a hub that must not come up.
 fn run(launch: &Launch) -> Fallible<Output> {
@@ -53,14 +28,14 @@ fn said(output: &Output) -> String {
 }
 
 fn is_answered(hub: &Hub, number: u32) -> Fallible<bool> {
-    let mut connection = Connection::open(hub.mllp("ward")?)?;
+    let mut connection = Connection::open(hub.mllp(SOURCE)?)?;
     connection.write(&framed(&Id::new(8, number).body()))?;
     Ok(connection.answer(WITHIN)?.is_positive() == Some(true))
 }
 
 #[test]
 fn a_second_hub_on_the_same_data_folder_is_refused_and_told_who_has_it() -> Fallible<()> {
-    let (_folder, launch) = prepared("start-second", &routes("127.0.0.1:0"))?;
+    let (_folder, launch) = prepare("start-second", &routes("127.0.0.1:0"))?;
     let first = launch.start()?;
     let second = run(&launch)?;
     assert_eq!(second.status.code(), Some(CANNOT_CREATE), "{}", said(&second));
@@ -74,7 +49,7 @@ fn a_second_hub_on_the_same_data_folder_is_refused_and_told_who_has_it() -> Fall
 fn a_port_in_use_ends_the_start_and_is_named() -> Fallible<()> {
     let taken = TcpListener::bind("127.0.0.1:0")?;
     let address = taken.local_addr()?.to_string();
-    let (_folder, launch) = prepared("start-port", &routes(&address))?;
+    let (_folder, launch) = prepare("start-port", &routes(&address))?;
     let output = run(&launch)?;
     assert_eq!(output.status.code(), Some(IO), "{}", said(&output));
     assert!(said(&output).contains(&address), "{}", said(&output));
@@ -84,7 +59,7 @@ fn a_port_in_use_ends_the_start_and_is_named() -> Fallible<()> {
 #[test]
 fn broken_routes_end_the_start_with_all_findings_and_their_places() -> Fallible<()> {
     let broken = routes("127.0.0.1:0").replace("adapter =", "adaptor =").replace("to   =", "too  =");
-    let (_folder, launch) = prepared("start-broken", &broken)?;
+    let (_folder, launch) = prepare("start-broken", &broken)?;
     let output = run(&launch)?;
     assert_eq!(output.status.code(), Some(CONFIGURATION), "{}", said(&output));
     for part in ["adaptor", "too", "routes.toml"] {
@@ -95,7 +70,7 @@ fn broken_routes_end_the_start_with_all_findings_and_their_places() -> Fallible<
 
 #[test]
 fn a_mapping_that_is_missing_ends_the_start_and_is_named() -> Fallible<()> {
-    let (_folder, launch) = prepared("start-missing", &routes("127.0.0.1:0").replace("rde_o11_to", "rde_o12_to"))?;
+    let (_folder, launch) = prepare("start-missing", &routes("127.0.0.1:0").replace("rde_o11_to", "rde_o12_to"))?;
     let output = run(&launch)?;
     assert_eq!(output.status.code(), Some(CONFIGURATION), "{}", said(&output));
     assert!(said(&output).contains("rde_o12_to_prescription"), "{}", said(&output));
@@ -104,7 +79,7 @@ fn a_mapping_that_is_missing_ends_the_start_and_is_named() -> Fallible<()> {
 
 #[test]
 fn broken_routes_at_a_reload_change_nothing_and_good_ones_are_used_at_once() -> Fallible<()> {
-    let (folder, launch) = prepared("start-reload", &routes("127.0.0.1:0"))?;
+    let (folder, launch) = prepare("start-reload", &routes("127.0.0.1:0"))?;
     let hub = launch.start()?;
     let ids = || -> Fallible<String> { Ok(hub.api().json("/api/v1/routes")?.to_string()) };
     folder.write("routes.toml", routes("127.0.0.1:0").replace("why  =", "wye  ="))?;
@@ -123,7 +98,7 @@ fn broken_routes_at_a_reload_change_nothing_and_good_ones_are_used_at_once() -> 
 
 #[test]
 fn a_source_that_a_reload_brought_can_be_sent_to_as_soon_as_the_reload_is_answered() -> Fallible<()> {
-    let (folder, launch) = prepared("start-reload-source", &routes("127.0.0.1:0"))?;
+    let (folder, launch) = prepare("start-reload-source", &routes("127.0.0.1:0"))?;
     let hub = launch.start()?;
     let data = launch.data.to_string_lossy();
     let file = workspace().join("tests/fixtures/hl7v2/rde_o11_new.hl7");
@@ -141,13 +116,13 @@ fn a_source_that_a_reload_brought_can_be_sent_to_as_soon_as_the_reload_is_answer
 
 #[test]
 fn a_hub_that_is_ready_says_so_in_time_and_one_that_stops_lets_go_of_its_ports() -> Fallible<()> {
-    let (_folder, launch) = prepared("start-ready", &routes("127.0.0.1:0"))?;
+    let (_folder, launch) = prepare("start-ready", &routes("127.0.0.1:0"))?;
     let hub = launch.start()?;
     assert_eq!(hub.api().text("/live")?.0, 200);
     assert_eq!(hub.api().text("/ready")?.0, 200);
     let (_, metrics) = hub.api().text("/metrics")?;
     assert!(metrics.lines().any(|line| line.starts_with("# TYPE ")), "{metrics}");
-    let address = hub.mllp("ward")?;
+    let address = hub.mllp(SOURCE)?;
     hub.stop()?;
     TcpListener::bind(address)?;
     Ok(())
