@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 pub mod authority;
+pub mod far;
 
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
