@@ -44,7 +44,7 @@ bench: ## Messages a second end to end, and the delay of answers, on this machin
 	HUB_BIN=target/release/hub target/release/bench --seconds $(BENCH_SECONDS)
 
 prove: build peers ## The long runs: 200 rounds of kill -9, power cuts (root, loop devices), fuzzing
-	HUB_ROUNDS=$(PROVE_ROUNDS) $(CARGO) test --package hub-tests --test crash -- --nocapture
+	HUB_ROUNDS=$(PROVE_ROUNDS) $(CARGO) test --workspace $(TEST_FEATURES) --test crash -- --nocapture
 	HUB_BIN=target/debug/hub target/debug/power-cut --rounds $(PROVE_CUTS)
 	$(MAKE) fuzz
 

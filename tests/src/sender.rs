@@ -17,9 +17,12 @@ use crate::payload::{Id, Kind};
 use crate::random::Random;
 use crate::wait::{self, Deadline};
 
-/// Messages in flight on one connection, by sender: from one that waits for each answer to one that fills what the hub
-/// takes in hand, where it has to keep the order while everything goes on side by side.
-const WINDOWS: [usize; 4] = [1, 8, 8, 80];
+/// Messages in flight on one connection, by sender: from one that waits for each answer to one that sends more at once
+/// than the hub takes in hand, where it has to keep the order while everything goes on side by side.
+const WINDOWS: [usize; 4] = [1, 8, 8, BURST];
+/// A sender of bursts waits for all answers, and a moment longer: a hub that is only full shows little.
+const BURST: usize = 80;
+const PAUSE_AFTER_BURST: Duration = Duration::from_millis(50);
 /// A healthy hub answers in milliseconds; a restarted one within its start-up time.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 const RECONNECT_AFTER: Duration = Duration::from_millis(10);
@@ -115,7 +118,11 @@ impl Sender {
     fn talk(&mut self, connection: &mut Connection) -> Fallible<()> {
         let mut silence = Deadline::within(ANSWER_WITHIN);
         while !self.is_done() {
-            while self.in_flight.len() < self.window() {
+            if self.window() == BURST && self.in_flight.is_empty() {
+                wait::pause(PAUSE_AFTER_BURST);
+            }
+            let has_room = self.window() < BURST || self.in_flight.is_empty();
+            while has_room && self.in_flight.len() < self.window() {
                 let Some(id) = self.choose() else { break };
                 self.in_flight.push_back(id);
                 self.shared.ledger.record(id, Event::Sent)?;

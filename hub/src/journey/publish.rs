@@ -113,12 +113,13 @@ impl Publisher {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         loop {
             tokio::select! {
+                // Its turn comes rarely, and must come under load too.
                 biased;
+                _ = look.tick() => self.publish_aside().await,
                 got = self.records.recv_many(&mut batch, BATCH_MAX) => {
                     if got == 0 { return Ok(()); }
                     self.publish_surely(std::mem::take(&mut batch)).await;
                 }
-                _ = look.tick() => self.publish_aside().await,
             }
         }
     }
