@@ -196,7 +196,6 @@ impl Shard {
                 Outcome::Failed(error) => self.bury(&accepted, &error).await?,
                 Outcome::Committed(_) | Outcome::Repeat { .. } | Outcome::AlreadyApplied | Outcome::Conflict => one,
             };
-            self.hub.metrics.in_flight.dec();
             for (route, state) in &one.runs {
                 Metrics::count(&self.hub.metrics.runs, route, state.word());
                 self.tell(&accepted.message, route, state.word(), &one);
@@ -208,6 +207,8 @@ impl Shard {
                 launch.suspect = accepted.suspect;
                 self.outbox.launch(launch).await;
             }
+            // Its deliveries are counted by now: nothing seems to be through that is not.
+            self.hub.metrics.in_flight.dec();
         }
         Ok(())
     }
