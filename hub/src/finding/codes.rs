@@ -77,6 +77,7 @@ codes! {
     ELEMENT_MISSING = 125, "an element that must be there and may not be written";
     NOT_IN_VALUE_SET = 126, "a code outside the value set of its element";
     NOT_IN_SEGMENT = 127, "a field or component that the standard does not have";
+    IDLE = 128, "a rule, or a part of one, that never does anything";
 
     UNKNOWN_MAPPING = 130, "a route names a mapping that does not exist";
     UNKNOWN_SOURCE = 131, "a route names a source that does not exist";

@@ -98,7 +98,7 @@ impl Checker<'_> {
             ground.item = Some(*datatype);
         }
         let when = declared.when.as_ref();
-        let when = when.map(|when| (self.compiler.expression(when, ground), self.place(&when.span)));
+        let when = when.map(|when| (self.compiler.condition(when, ground), self.place(&when.span)));
         let within = match &to {
             TargetFormat::Fhir(resource) => fhir::grammar::resource(resource),
             TargetFormat::Hl7v2(_) => None,
@@ -171,7 +171,7 @@ impl Checker<'_> {
                 continue;
             }
             if compiled.is_many && rule.target.value.ends_with(']') {
-                self.many_into_one(rule);
+                self.many_into_one(&rule.target, &rule.expression);
             }
             writes.push(Write::of(&rule.target, &rule.expression, &compiled, level.guards));
             let index = self.add_rule(rule, compiled, level);
@@ -235,7 +235,7 @@ impl Checker<'_> {
                 self.report(codes::ARGUMENT_TYPE, rule.expression.span.clone(), message, help);
             }
             if compiled.is_many && rule.target.value.contains("-") && rule.target.value.ends_with(']') {
-                self.many_into_one(rule);
+                self.many_into_one(&rule.target, &rule.expression);
             }
             let index = self.add_rule(rule, compiled, level);
             clashes.extend(segments.write(&target, index).err());
@@ -264,7 +264,7 @@ impl Checker<'_> {
         if let Some(Each::Field { datatype, .. }) = &each {
             ground.item = Some(*datatype);
         }
-        let when = block.when.as_ref().map(|when| self.compiler.expression(when, ground));
+        let when = block.when.as_ref().map(|when| self.compiler.condition(when, ground));
         let mut guards = Vec::new();
         if let Some(Some(condition)) = &when {
             guards_of(&condition.op, &mut guards);
@@ -294,16 +294,16 @@ impl Checker<'_> {
         }
     }
 
-    fn many_into_one(&mut self, rule: &DeclaredRule) {
-        let message = format!("several values are put into `{}`, which is one", rule.target.value);
+    fn many_into_one(&mut self, target: &Text, expression: &Text) {
+        let message = format!("several values are put into `{}`, which is one", target.value);
         let help = "choose one with `| first`, a number or a condition, or write to the whole list".to_owned();
-        self.report(codes::MANY_INTO_ONE, rule.expression.span.clone(), message, Some(help));
+        self.report(codes::MANY_INTO_ONE, expression.span.clone(), message, Some(help));
     }
 
     /// `command` names what the actor shall do; it must be a command that exists.
     fn add_command(&mut self, rule: &DeclaredRule, compiled: Compiled) {
         if compiled.is_many {
-            self.many_into_one(rule);
+            self.many_into_one(&rule.target, &rule.expression);
         }
         let known = CommandKind::ALL.map(CommandKind::name);
         let literals = given(&compiled.op).into_iter().filter_map(|one| match one {

@@ -4,6 +4,7 @@
 //! Promised: a plan that compiled has only paths that can be read, functions that exist with arguments
 //! of their kinds, and tables that exist. Refused: the rest, with place and suggestion.
 
+mod idle;
 mod paths;
 
 use std::collections::BTreeSet;
@@ -62,7 +63,13 @@ impl<'c> Compiler<'c> {
     /// Compiles one expression; `None` when something is wrong with it, which is then in the findings.
     pub fn expression(&mut self, text: &Text, ground: Ground<'_>) -> Option<Compiled> {
         match Expression::parse(&text.value, ground.kind) {
-            Ok(tree) => Walk { compiler: self, text, ground, first_path: None }.whole(&tree),
+            Ok(tree) => {
+                let compiled = Walk { compiler: self, text, ground, first_path: None }.whole(&tree)?;
+                if let Some(what) = idle::idle(&compiled.op) {
+                    self.warn_of_idle(text, what);
+                }
+                Some(compiled)
+            }
             Err(error) => {
                 let place = text.place(self.source, &error.span);
                 let finding = Finding::error(codes::EXPRESSION, self.source, place, error.message);
@@ -70,6 +77,22 @@ impl<'c> Compiler<'c> {
                 None
             }
         }
+    }
+}
+
+impl Compiler<'_> {
+    /// Compiles a condition that decides about all that stands with it.
+    pub fn condition(&mut self, text: &Text, ground: Ground<'_>) -> Option<Compiled> {
+        let compiled = self.expression(text, ground)?;
+        if idle::never_holds(&compiled.op) {
+            self.warn_of_idle(text, "the condition never holds");
+        }
+        Some(compiled)
+    }
+
+    fn warn_of_idle(&mut self, text: &Text, what: &str) {
+        let finding = Finding::warning(codes::IDLE, self.source, text.span.clone(), what);
+        self.findings.push(finding);
     }
 }
 

@@ -78,7 +78,7 @@ impl MappingFiles {
     ) -> Option<Question> {
         let mut compiler = Compiler::new(source, &self.tables);
         let ground = Ground { kind, structure: None, item: None, is_condition: true, message: "" };
-        let compiled = compiler.expression(text, ground);
+        let compiled = compiler.condition(text, ground);
         findings.extend(compiler.findings);
         self.used_tables.extend(compiler.used_tables);
         compiled.map(|compiled| Question { op: compiled.op })

@@ -20,7 +20,10 @@ pub(super) struct Write {
     target: Text,
     expression: Text,
     given: Vec<Given>,
+    /// It may give several values.
     is_many: bool,
+    /// It does as soon as the message has them.
+    repeats: bool,
     is_sure: bool,
 }
 
@@ -35,6 +38,7 @@ impl Write {
             expression: expression.clone(),
             given,
             is_many: compiled.is_many || unknown_list,
+            repeats: compiled.is_many,
             is_sure,
         }
     }
@@ -149,6 +153,9 @@ impl Checker<'_> {
             let message = format!("{last} is a list, and one value is written");
             let help = format!("write `{}[0]`", write.target.value);
             self.report(codes::ELEMENT_TYPE, write.target.span.clone(), message, Some(help));
+        }
+        if !resolved.is_list() && write.repeats {
+            self.many_into_one(&write.target, &write.expression);
         }
         let mut told: Option<Code> = None;
         for one in &write.given {

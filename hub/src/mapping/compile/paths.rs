@@ -34,7 +34,9 @@ impl Walk<'_, '_> {
     /// Warns of fields and components that no version of the standard has there. Systems do send such; whoever
     /// reads them should know that nobody promised them.
     pub(super) fn check_field(&mut self, path: &Path, span: &std::ops::Range<usize>) {
-        let Some(structure) = self.ground.structure else { return };
+        // Before the type of a message is known, its header is.
+        let header = (path.segment() == "MSH").then_some("ACK");
+        let Some(structure) = self.ground.structure.or(header) else { return };
         let Err(unknown) = grammar::resolve(Version::USUAL, structure, path) else { return };
         if !matches!(unknown.part, grammar::Part::Field | grammar::Part::Component | grammar::Part::Subcomponent) {
             return;
