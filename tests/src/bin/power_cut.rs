@@ -9,7 +9,7 @@ use hub_tests::power_cut::cut;
 use hub_tests::random::{Random, seed};
 
 /// Cuts that the negative control may take until it loses something.
-const CONTROL_CUTS_MAX: u32 = 5;
+const CONTROL_CUTS_MAX: u32 = 20;
 
 /// Starts hubs on a loop device (needs root), copies what the disk holds at a random moment, and judges the copy.
 #[derive(Debug, Parser)]
