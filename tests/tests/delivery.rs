@@ -11,9 +11,10 @@ use hub_tests::mllp::{Connection, framed};
 use hub_tests::payload::{HOT_PATIENTS, Id, orders};
 use hub_tests::wait::{self, PATIENCE};
 use hub_tests::ward::{self, SOURCE};
+use serde_json::Value;
 
 /// A hub that passes every message on as it came.
-fn start(folder: &Folder, destinations: &[(&str, String)]) -> Fallible<Hub> {
+fn launch(folder: &Folder, destinations: &[(&str, String)]) -> Fallible<Launch> {
     let mut routes = format!(
         "[source.{SOURCE}]\nadapter = \"hl7v2-mllp\"\nlisten = \"127.0.0.1:0\"\nkey = 'PID-3[.5 = \"NI\"].1'\n"
     );
@@ -27,7 +28,11 @@ fn start(folder: &Folder, destinations: &[(&str, String)]) -> Fallible<Hub> {
     }
     let routes = folder.write("routes.toml", routes)?;
     folder.copy_mappings()?;
-    Launch::new(folder.path().join("data"), routes).start()
+    Ok(Launch::new(folder.path().join("data"), routes))
+}
+
+fn start(folder: &Folder, destinations: &[(&str, String)]) -> Fallible<Hub> {
+    launch(folder, destinations)?.start()
 }
 
 fn http(url: &str) -> String {
@@ -68,6 +73,31 @@ fn a_delivery_whose_answer_is_missing_or_says_later_is_repeated_with_the_same_ke
     assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
     let waited = requests[4].at - requests[3].at;
     assert!(waited >= Duration::from_millis(990), "Retry-After was 1 s, and it came after {waited:?}");
+    hub.stop()
+}
+
+#[test]
+fn an_attempt_under_way_when_the_hub_dies_is_recorded_as_unknown_each_time_and_counts() -> Fallible<()> {
+    const DEATHS: usize = 2;
+    let folder = Folder::new("delivery-deaths")?;
+    let far = Far::new(|_, before| if before < DEATHS { Reply::Silence } else { Reply::Status(200) })?;
+    let patient = http(&far.url()).replace("500ms", "60s");
+    let launch = launch(&folder, &[("far", patient)])?;
+    let id = orders(9, 1)[0];
+    for death in 1..=DEATHS {
+        let mut hub = launch.start()?;
+        if death == 1 {
+            send(&hub, &[id])?;
+        }
+        wait::until("the far system was asked", PATIENCE, || Ok((far.requests().len() == death).then_some(())))?;
+        hub.process.kill()?;
+    }
+    let hub = launch.start()?;
+    hub.api().drained(PATIENCE)?;
+    let journey = hub.api().journey(&hub.api().message(SOURCE, &id.control_id())?)?;
+    let attempts = journey.pointer("/runs/0/deliveries/0/attempts").and_then(Value::as_array).ok_or("no attempts")?;
+    let verdicts: Vec<&str> = attempts.iter().filter_map(|one| one.get("verdict")?.as_str()).collect();
+    assert_eq!(verdicts, ["unknown", "unknown", "delivered"], "{attempts:?}");
     hub.stop()
 }
 

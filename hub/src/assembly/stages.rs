@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use actix::Arbiter;
+use futures::FutureExt;
 use tokio::sync::{mpsc, watch};
 
 use crate::actors::adapter::{BuildError, build_sink};
@@ -25,6 +26,7 @@ use crate::journey::route::{self, Router, Shard};
 use crate::journey::{Accepted, Hub, Rates};
 use crate::limit::{Limits, Rate};
 use crate::routes::{Channel, Configuration, DestinationSpec, Limit};
+use crate::store::StoreError;
 
 /// Partitions of a channel.
 const PARTITIONS: usize = 2;
@@ -50,7 +52,7 @@ pub(super) fn start_stages(hub: &Arc<Hub>, root: &Root, arbiters: &[Arbiter]) ->
     let aside = Aside::default();
     let publisher =
         Publisher { hub: Arc::clone(hub), broker: Arc::clone(&broker), records: published, aside: aside.clone() };
-    keep_up(root, "publisher", publisher.run());
+    run_stage(root, "publisher", publisher.run().map(Ok));
     let (mut cells, mut progress) = (Vec::new(), Vec::new());
     let mut shards = Vec::with_capacity(arbiters.len());
     let mut events = Vec::with_capacity(arbiters.len());
@@ -63,7 +65,7 @@ pub(super) fn start_stages(hub: &Arc<Hub>, root: &Root, arbiters: &[Arbiter]) ->
         progress.push((name.clone(), router.progress()));
         cells.push((name, router.watch()));
         let shard = Shard { hub: Arc::clone(hub), router, outbox: outbox.clone(), accepted, events: told };
-        keep_up(root, &format!("shard {number}"), shard.run());
+        run_stage(root, &format!("shard {number}"), shard.run());
         shards.push(accept);
         events.push(tell);
     }
@@ -77,9 +79,14 @@ pub(super) fn start_stages(hub: &Arc<Hub>, root: &Root, arbiters: &[Arbiter]) ->
         cells.push((name, actor.watch()));
         let consumer =
             Consumer { hub: Arc::clone(hub), partition, actor, events: events.clone(), aside: aside.clone() };
-        keep_up(root, &format!("consumer {number}"), consumer.run());
+        run_stage(root, &format!("consumer {number}"), consumer.run());
     }
     Stages { shards, records, outbox, aside, cells, progress }
+}
+
+/// Runs one stage. With the store it may end; what else ends it goes up.
+fn run_stage(root: &Root, part: &str, work: impl Future<Output = Result<(), StoreError>> + Send + 'static) {
+    keep_up(root, part, work.map(|ended| ended.or_else(|error| if error.is_the_end() { Ok(()) } else { Err(error) })));
 }
 
 fn plan<W: cell::Work>(name: &str, root: &Root, mut make: impl FnMut() -> W + Send + 'static) -> cell::Plan<W> {
@@ -148,6 +155,6 @@ pub(super) fn start_courier(
         after,
     };
     let (courier, work) = deliver::courier(plan);
-    keep_up(root, &format!("courier {}", spec.name), work);
+    run_stage(root, &format!("courier {}", spec.name), work.map(Ok));
     Ok(courier)
 }

@@ -57,18 +57,14 @@ struct Charged {
 }
 
 impl<D: Domain> Consumer<D> {
-    /// Works until the broker stops, or the store is closed. With any other error it cannot go on: what it has in
-    /// hand can neither be applied nor be set aside.
+    /// Works until the broker stops. An error is the end of the store, or what is in hand can neither be applied
+    /// nor be set aside.
     pub async fn run(mut self) -> Result<(), StoreError> {
         while let Some(records) = self.partition.next(BATCH_MAX).await {
             let charges = vec![0; records.len()];
             let mut batch = Charged { records, charges, conflicts: 0, singly: 0 };
             while !batch.records.is_empty() {
-                let done = match self.step(&mut batch).await {
-                    Ok(done) => done,
-                    Err(error) if error.is_the_end() => return Ok(()),
-                    Err(error) => return Err(error),
-                };
+                let done = self.step(&mut batch).await?;
                 fail::fail_point!("ack_broker.before");
                 self.partition.acknowledge(done).await;
                 batch.records.drain(..done);

@@ -9,7 +9,6 @@
 mod attempt;
 mod lanes;
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -108,7 +107,7 @@ pub struct Plan {
 }
 
 /// Makes a courier and the future that is its work.
-pub fn courier(plan: Plan) -> (Courier, impl Future<Output = Result<(), Infallible>> + Send) {
+pub fn courier(plan: Plan) -> (Courier, impl Future<Output = ()> + Send) {
     let (offers, offered) = mpsc::channel(OFFERS_MAX);
     let behind = Arc::new(AtomicBool::new(true));
     let (stop, stopped) = watch::channel(false);
@@ -119,7 +118,6 @@ pub fn courier(plan: Plan) -> (Courier, impl Future<Output = Result<(), Infallib
     let work = async move {
         round.run().await;
         end.send_replace(true);
-        Ok(())
     };
     (handle, work)
 }

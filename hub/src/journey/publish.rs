@@ -6,7 +6,6 @@
 //! soon as something happened in their lane.
 
 use std::collections::HashSet;
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,12 +14,9 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::Hub;
 use super::dead_letter::bury_delivery;
-use super::route::commit_surely;
 use crate::broker::{Broker, Record};
 use crate::routes::Channel;
-use crate::store::{
-    AttemptVerdict, Cause, DeliveryId, DeliveryState, Lane, NewAttempt, OpenDelivery, Row, StoreError, UnitOfWork,
-};
+use crate::store::{Cause, DeliveryId, DeliveryState, Lane, OpenDelivery, StoreError};
 
 /// Records that wait for the publisher at most.
 pub const QUEUE_MAX: usize = 1024;
@@ -107,7 +103,7 @@ pub struct Publisher {
 
 impl Publisher {
     /// Works until the outbox is gone.
-    pub async fn run(mut self) -> Result<(), Infallible> {
+    pub async fn run(mut self) {
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut batch = Vec::with_capacity(BATCH_MAX);
@@ -117,7 +113,7 @@ impl Publisher {
                 biased;
                 _ = look.tick() => self.publish_aside().await,
                 got = self.records.recv_many(&mut batch, BATCH_MAX) => {
-                    if got == 0 { return Ok(()); }
+                    if got == 0 { return; }
                     self.publish_surely(std::mem::take(&mut batch)).await;
                 }
             }
@@ -212,21 +208,6 @@ pub async fn record_again(hub: &Hub, delivery: &OpenDelivery, suspect: bool) -> 
             bury_delivery(hub, delivery, Cause::from(&error)).await.map(|()| None)
         }
         Err(error) => Err(error),
-    }
-}
-
-/// Records that an attempt may have been under way when the hub stopped.
-pub async fn note_unknown(hub: &Hub, delivery: &OpenDelivery) {
-    let attempt = NewAttempt {
-        id: delivery.id,
-        attempt_no: delivery.attempts.saturating_add(1),
-        at: hub.clock.now(),
-        took_us: 0,
-        verdict: AttemptVerdict::Unknown,
-        reason: "the hub stopped; if it was under way, its answer is lost".into(),
-    };
-    if let Err(error) = commit_surely(hub, vec![UnitOfWork::of(vec![Row::Attempt(attempt)])]).await {
-        tracing::warn!(%error, "cannot record an unknown attempt");
     }
 }
 

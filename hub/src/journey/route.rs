@@ -83,15 +83,11 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// Works until both queues are closed, or the store is.
+    /// Works until both queues are closed. An error is the end of the store.
     pub async fn run(mut self) -> Result<(), StoreError> {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         while self.next(&mut batch).await {
-            match self.take_through(std::mem::take(&mut batch)).await {
-                Ok(()) => {}
-                Err(error) if error.is_the_end() => return Ok(()),
-                Err(error) => return Err(error),
-            }
+            self.take_through(std::mem::take(&mut batch)).await?;
         }
         Ok(())
     }

@@ -17,12 +17,10 @@ use crate::actors::{Fault, Handle};
 use crate::admin::TapEvent;
 use crate::journey::Hub;
 use crate::journey::blame::{CHARGES_MAX, poisoned};
-use crate::journey::publish::note_unknown;
 use crate::journey::route::commit_surely;
 use crate::retry::{Failed, Next, RetryPolicy};
 use crate::store::{
-    AttemptVerdict, Cause, DeliveryChange, DeliveryState, NewAttempt, OpenDelivery, Outcome, Row, StoreError,
-    UnitOfWork,
+    AttemptVerdict, Cause, DeliveryChange, DeliveryState, NewAttempt, Outcome, Row, StoreError, UnitOfWork,
 };
 use crate::telemetry::{Metrics, Of};
 
@@ -61,9 +59,7 @@ pub struct Settled {
 pub async fn run_errand(errand: Errand) -> Settled {
     let Errand { hub, destination, mut item, cell, place } = errand;
     if item.in_doubt {
-        let doubtful = doubtful(&destination, &item);
-        note_unknown(&hub, &doubtful).await;
-        item.attempts += 1;
+        note_unknown(&hub, &mut item).await;
     }
     let wait = match prepare(&hub, &destination, &item).await {
         Ok((format, body)) => {
@@ -82,6 +78,33 @@ pub async fn run_errand(errand: Errand) -> Settled {
         }
     };
     Settled { item, place, wait }
+}
+
+/// Records that an attempt may have been under way when the hub died, and counts it.
+async fn note_unknown(hub: &Hub, item: &mut Item) {
+    item.attempts += 1;
+    let at = hub.clock.now();
+    let attempt = NewAttempt {
+        id: item.id,
+        attempt_no: item.attempts,
+        at,
+        took_us: 0,
+        verdict: AttemptVerdict::Unknown,
+        reason: "the hub stopped; if it was under way, its answer is lost".into(),
+    };
+    let change = DeliveryChange {
+        id: item.id,
+        state: DeliveryState::Waiting,
+        attempts: item.attempts,
+        next_at: None,
+        at,
+        cause: None,
+    };
+    let unit = UnitOfWork::of(vec![Row::ChangeDelivery(change), Row::Attempt(attempt)]);
+    match commit_surely(hub, vec![unit]).await.as_deref() {
+        Ok([Outcome::Committed(_)]) => {}
+        other => tracing::warn!(delivery = %item.id, outcome = ?other, "cannot record an unknown attempt"),
+    }
 }
 
 /// Why an attempt cannot be begun.
@@ -255,20 +278,5 @@ fn plan_next(hub: &Hub, destination: &str, item: &Item, judged: Judged, now: Tim
                 },
             }
         }
-    }
-}
-
-fn doubtful(destination: &Arc<str>, item: &Item) -> OpenDelivery {
-    OpenDelivery {
-        id: item.id,
-        destination: Arc::clone(destination),
-        lane: item.lane,
-        state: DeliveryState::Waiting,
-        attempts: item.attempts,
-        created_at: item.created_at,
-        next_at: None,
-        route: Arc::clone(&item.route),
-        source: "".into(),
-        charges: 0,
     }
 }
