@@ -46,8 +46,6 @@ const SHARDS: usize = 2;
 const TAP_MAX: usize = 1024;
 /// Escalations that wait for the root at most.
 const ESCALATIONS_MAX: usize = 16;
-/// How `hub run` ends when a part that cannot be restarted failed (sysexits, EX_SOFTWARE).
-const EXIT_SOFTWARE: i32 = 70;
 /// How often it is looked whether all has gone through.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
@@ -108,8 +106,13 @@ pub struct Assembly {
     follower: OnceLock<Follower>,
 }
 
-/// Starts a hub with a checked configuration; also gives the escalations of its parts.
-pub async fn start(settings: &Settings, loaded: Loaded) -> Result<(Assembly, mpsc::Receiver<Escalation>), StartError> {
+/// Starts a hub with a checked configuration; also gives the escalations of its parts. `give_up` ends the process, on
+/// a thread of its own, when an actor is stuck.
+pub async fn start(
+    settings: &Settings,
+    loaded: Loaded,
+    give_up: impl Fn(&str) + Send + 'static,
+) -> Result<(Assembly, mpsc::Receiver<Escalation>), StartError> {
     let data = settings.data.as_path();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(data, Arc::clone(&clock)).await?);
@@ -130,7 +133,7 @@ pub async fn start(settings: &Settings, loaded: Loaded) -> Result<(Assembly, mps
     let arbiters: Vec<Arbiter> = (0..SHARDS).map(|_| Arbiter::new()).collect();
     let stages = start_stages(&hub, &root, &arbiters);
     // Before recovery: what was stuck when the last process was given up may be stuck again.
-    let slow = watchdog::watch(stages.progress, settings.limits.stuck, |_| std::process::exit(EXIT_SOFTWARE));
+    let slow = watchdog::watch(stages.progress, settings.limits.stuck, give_up);
     start_couriers(&hub, &stages.outbox, &root, !clean)?;
     let recovery = Recovery {
         hub: Arc::clone(&hub),

@@ -56,7 +56,6 @@ fn shipped() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::copy(workspace().join("routes.toml"), folder.path().join("routes.toml")).unwrap();
     copy(&workspace().join("mappings"), &folder.path().join("mappings"));
-    copy(&workspace().join("tests/fixtures"), &folder.path().join("tests/fixtures"));
     folder
 }
 

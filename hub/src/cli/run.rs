@@ -21,7 +21,7 @@ use crate::store::StoreError;
 use crate::store::sqlite::OpenError;
 use crate::telemetry::{LogFormat, start_log};
 
-/// How often it is looked whether the journal is sound, and where the sources listen.
+/// How often it is looked whether the journal is sound.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How long the HTTP interface may take to end.
 const HTTP_DEADLINE: Duration = Duration::from_secs(6);
@@ -87,10 +87,11 @@ async fn run(settings: Settings, sample: Option<Sample>) -> Exit {
         Ok(loaded) => loaded,
         Err(findings) => return refuse(StartError::Configuration(findings)),
     };
-    let (assembly, mut escalations) = match assembly::start(&settings, loaded).await {
-        Ok(started) => started,
-        Err(error) => return refuse(error),
-    };
+    let (assembly, mut escalations) =
+        match assembly::start(&settings, loaded, |_| std::process::exit(Exit::Software.code().into())).await {
+            Ok(started) => started,
+            Err(error) => return refuse(error),
+        };
     let assembly = Arc::new(assembly);
     let options = admin::Options { http: settings.http.clone(), limits: settings.limits };
     let control: Arc<dyn admin::Control> = Arc::<Assembly>::clone(&assembly);
@@ -103,8 +104,6 @@ async fn run(settings: Settings, sample: Option<Sample>) -> Exit {
         }
     };
     let http = server.address();
-    let serving = tokio::spawn(server.run(assembly.closing()));
-    tokio::spawn(assembly::watch_files(Arc::clone(&assembly), assembly.closing()));
     let ready = match ReadyFile::write(&settings.data, http, assembly.addresses()) {
         Ok(ready) => Arc::new(ready),
         Err(error) => {
@@ -115,9 +114,12 @@ async fn run(settings: Settings, sample: Option<Sample>) -> Exit {
     };
     let follower = Arc::clone(&ready);
     assembly.after_reload(move |addresses| follower.follow(addresses));
+    // Reloads can be asked for from here on, and each is told.
+    let serving = tokio::spawn(server.run(assembly.closing()));
+    tokio::spawn(assembly::watch_files(Arc::clone(&assembly), assembly.closing()));
     tracing::info!(%http, "ready");
     let exit = tokio::select! {
-        exit = wait_for_end(&assembly, &mut escalations, &ready) => exit,
+        exit = wait_for_end(&assembly, &mut escalations) => exit,
         exit = play_sample(&assembly, http, sample) => exit,
     };
     ready.remove();
@@ -149,7 +151,6 @@ async fn play_sample(assembly: &Assembly, http: SocketAddr, asked: Option<Sample
 async fn wait_for_end(
     assembly: &Assembly,
     escalations: &mut tokio::sync::mpsc::Receiver<crate::actors::Escalation>,
-    ready: &ReadyFile,
 ) -> Exit {
     let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
@@ -171,7 +172,6 @@ async fn wait_for_end(
                     tracing::error!(%error, "the journal cannot be trusted any more");
                     return Exit::Io;
                 }
-                ready.follow(assembly.addresses());
             }
         }
     }

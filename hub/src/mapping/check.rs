@@ -2,8 +2,7 @@
 //!
 //! In comes a mapping as its file has it; out goes the compiled mapping, or findings for all that is
 //! wrong with it. Promised: a mapping that compiled can run. Refused: unknown formats, targets that
-//! clash, lists put into single places, commands that no actor knows, targets that FHIR R4 does not have. The
-//! grammar of HL7 v2 fields is asked here when it comes.
+//! clash, lists put into single places, commands that no actor knows, targets that FHIR R4 does not have.
 
 mod each;
 mod elements;
