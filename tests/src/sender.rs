@@ -118,11 +118,13 @@ impl Sender {
     fn talk(&mut self, connection: &mut Connection) -> Fallible<()> {
         let mut silence = Deadline::within(ANSWER_WITHIN);
         while !self.is_done() {
-            if self.window() == BURST && self.in_flight.is_empty() {
+            let window = self.window();
+            let is_burst = window == BURST;
+            if is_burst && self.in_flight.is_empty() {
                 wait::pause(PAUSE_AFTER_BURST);
             }
-            let has_room = self.window() < BURST || self.in_flight.is_empty();
-            while has_room && self.in_flight.len() < self.window() {
+            let may_begin = !is_burst || self.in_flight.is_empty();
+            while may_begin && self.in_flight.len() < window {
                 let Some(id) = self.choose() else { break };
                 self.in_flight.push_back(id);
                 self.shared.ledger.record(id, Event::Sent)?;

@@ -10,6 +10,16 @@ use crate::wait::PATIENCE;
 /// The source.
 pub const SOURCE: &str = "ward";
 
+/// The route that makes prescriptions of its orders.
+pub const ORDERS: &str = r#"
+[[route]]
+id   = "orders"
+why  = "An order becomes a prescription."
+from = ["ward"]
+map  = "rde_o11_to_prescription"
+to   = ["prescription"]
+"#;
+
 /// `routes.toml` with the ward listening on an address.
 pub fn routes(listen: &str) -> String {
     format!(
@@ -18,14 +28,7 @@ pub fn routes(listen: &str) -> String {
 adapter = "hl7v2-mllp"
 listen  = "{listen}"
 key     = 'PID-3[.5 = "NI"].1'
-
-[[route]]
-id   = "orders"
-why  = "An order becomes a prescription."
-from = ["{SOURCE}"]
-map  = "rde_o11_to_prescription"
-to   = ["prescription"]
-"#
+{ORDERS}"#
     )
 }
 

@@ -8,8 +8,8 @@ use hub_tests::Fallible;
 use hub_tests::folder::Folder;
 use hub_tests::hub::{Hub, Launch};
 use hub_tests::peer::{Answered, PEERS, Peer, SCENARIOS};
+use hub_tests::ward::{ORDERS, SOURCE};
 
-const SOURCE: &str = "ward";
 /// MSH-15 and MSH-16, and the answers to a message that is taken and applied.
 const MODES: [(&str, &str, &[&str]); 12] = [
     ("", "", &["AA"]),
@@ -72,14 +72,7 @@ adapter         = "hl7v2-mllp"
 listen          = "127.0.0.1:0"
 key             = 'PID-3[.5 = "NI"].1'
 application_ack = true
-
-[[route]]
-id   = "orders"
-why  = "An order becomes a prescription."
-from = ["{SOURCE}"]
-map  = "rde_o11_to_prescription"
-to   = ["prescription"]
-"#
+{ORDERS}"#
     );
     for (name, settings) in destinations {
         routes.push_str(&format!(

@@ -10,9 +10,9 @@ use hub_tests::hub::{Hub, Launch, command};
 use hub_tests::mllp::Connection;
 use hub_tests::payload::Id;
 use hub_tests::peer::{Answered, Peer};
+use hub_tests::ward::{ORDERS, SOURCE};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
-const SOURCE: &str = "ward";
 const WITHIN: Duration = Duration::from_secs(20);
 
 /// An authority and what it signed, as files.
@@ -62,14 +62,7 @@ adapter    = "hl7v2-mllp"
 listen     = "{listen}"
 tls        = {{ certificate = "{}", key = "{}", client_ca = "{}" }}
 principals = {{ "his.kasralainy.eg" = ["WARD|ORACLE_5"] }}
-
-[[route]]
-id   = "orders"
-why  = "An order becomes a prescription."
-from = ["{SOURCE}"]
-map  = "rde_o11_to_prescription"
-to   = ["prescription"]
-"#,
+{ORDERS}"#,
         certificates.hub.0.display(),
         certificates.hub.1.display(),
         certificates.authority.display()
