@@ -90,6 +90,9 @@ codes! {
     PLAIN_NETWORK = 138, "a listener on the network without TLS";
     TEST_FILE = 139, "a test whose file cannot be read";
 
+    UNKNOWN_FRAGMENT = 147, "a fragment that does not exist";
+    FRAGMENT_UNFIT = 148, "a fragment that does not fit where it is used";
+
     VALUE_MISSING = 150, "a value that a mapping requires is missing in the message";
     VALUE_INVALID = 151, "a value in the message that a function cannot read";
     CODE_UNKNOWN = 152, "a code in the message that a table does not have";

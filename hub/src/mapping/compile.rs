@@ -16,6 +16,7 @@ use super::expression::{Expression, Node, PathKind};
 use super::fields::{DataType, datatype};
 use super::functions::{Function, Kind, catalogue, function};
 use super::json_path::JsonPath;
+use super::names::{Named, Names};
 use super::plan::{Call, Op, Variable};
 use super::tables::Tables;
 use crate::finding::{Code, Finding, Findings, SourceText, Text, codes, did_you_mean, one_of};
@@ -24,8 +25,8 @@ use crate::finding::{Code, Finding, Findings, SourceText, Text, codes, did_you_m
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ground<'g> {
     pub kind: PathKind,
-    /// The structure of the HL7 v2 message, if it is known.
-    pub structure: Option<&'static str>,
+    /// The structures of the HL7 v2 messages, as far as they are known. A path must fit one of them.
+    pub structures: &'g [&'static str],
     /// The field whose repetitions a block goes through, if it does.
     pub item: Option<DataType>,
     /// Whether the expression decides about a message before it is mapped: it must not fail, and has no
@@ -33,6 +34,17 @@ pub(super) struct Ground<'g> {
     pub is_condition: bool,
     /// The message type for people: `RDE^O11`.
     pub message: &'g str,
+    /// Names that `let` gave.
+    pub names: Option<&'g Names>,
+    /// How many blocks are around.
+    pub depth: usize,
+}
+
+impl Ground<'_> {
+    /// Outside any block, without names.
+    pub fn of(kind: PathKind) -> Ground<'static> {
+        Ground { kind, structures: &[], item: None, is_condition: false, message: "", names: None, depth: 0 }
+    }
 }
 
 /// A compiled expression, and what is known about its value.
@@ -48,7 +60,8 @@ pub(super) struct Compiled {
 
 /// Compiles the expressions of one file.
 pub(super) struct Compiler<'c> {
-    pub source: &'c Arc<SourceText>,
+    /// The file in hand.
+    pub source: Arc<SourceText>,
     pub tables: &'c Tables,
     pub findings: Findings,
     /// Tables that are named somewhere.
@@ -56,8 +69,8 @@ pub(super) struct Compiler<'c> {
 }
 
 impl<'c> Compiler<'c> {
-    pub fn new(source: &'c Arc<SourceText>, tables: &'c Tables) -> Self {
-        Compiler { source, tables, findings: Findings::new(), used_tables: BTreeSet::new() }
+    pub fn new(source: &Arc<SourceText>, tables: &'c Tables) -> Self {
+        Compiler { source: Arc::clone(source), tables, findings: Findings::new(), used_tables: BTreeSet::new() }
     }
 
     /// Compiles one expression; `None` when something is wrong with it, which is then in the findings.
@@ -71,8 +84,8 @@ impl<'c> Compiler<'c> {
                 Some(compiled)
             }
             Err(error) => {
-                let place = text.place(self.source, &error.span);
-                let finding = Finding::error(codes::EXPRESSION, self.source, place, error.message);
+                let place = text.place(&self.source, &error.span);
+                let finding = Finding::error(codes::EXPRESSION, &self.source, place, error.message);
                 self.findings.push(finding.with_help_if(error.help));
                 None
             }
@@ -91,7 +104,7 @@ impl Compiler<'_> {
     }
 
     fn warn_of_idle(&mut self, text: &Text, what: &str) {
-        let finding = Finding::warning(codes::IDLE, self.source, text.span.clone(), what);
+        let finding = Finding::warning(codes::IDLE, &self.source, text.span.clone(), what);
         self.findings.push(finding);
     }
 }
@@ -113,8 +126,8 @@ impl Walk<'_, '_> {
     }
 
     fn report(&mut self, code: Code, span: &std::ops::Range<usize>, message: String, help: Option<String>) {
-        let place = self.text.place(self.compiler.source, span);
-        let finding = Finding::error(code, self.compiler.source, place, message);
+        let place = self.text.place(&self.compiler.source, span);
+        let finding = Finding::error(code, &self.compiler.source, place, message);
         self.compiler.findings.push(finding.with_help_if(help));
     }
 
@@ -205,19 +218,36 @@ impl Walk<'_, '_> {
     }
 
     fn variable(&mut self, name: &str, span: &std::ops::Range<usize>) -> Part {
-        let Some(variable) = Variable::of(name) else {
-            let written = format!("${name}");
-            let help = did_you_mean(&written, Variable::WRITTEN)
-                .unwrap_or_else(|| format!("write {}", one_of(Variable::WRITTEN)));
-            self.report(codes::EXPRESSION, span, format!("there is no `{written}`"), Some(help));
-            return None;
+        if let Some(named) = self.ground.names.and_then(|names| names.find(name)) {
+            return self.named(named);
+        }
+        let part = match Variable::of(name) {
+            Some(variable) => (Op::Variable(variable), Kind::Text, false),
+            None if name == "index" => (Op::Index, Kind::Number, false),
+            None => {
+                let written = format!("${name}");
+                let own: Vec<String> = self.ground.names.map(Names::written).unwrap_or_default();
+                let all = || own.iter().map(String::as_str).chain(Variable::WRITTEN);
+                let help = did_you_mean(&written, all()).unwrap_or_else(|| format!("write {}", one_of(all())));
+                self.report(codes::EXPRESSION, span, format!("there is no `{written}`"), Some(help));
+                return None;
+            }
         };
         if self.ground.is_condition {
             let message = format!("`${name}` is not known before a message is mapped");
             self.report(codes::EXPRESSION, span, message, None);
             return None;
         }
-        Some((Op::Variable(variable), Kind::Text, false))
+        Some(part)
+    }
+
+    /// What a name stands for; nothing if that could not be compiled, which was told there.
+    fn named(&mut self, named: &Named) -> Part {
+        let compiled = named.compiled()?;
+        if let Some(source) = &compiled.source {
+            self.first_path.get_or_insert_with(|| source.clone());
+        }
+        Some((Op::Name { op: Arc::clone(&compiled.op), depth: named.depth }, compiled.kind, compiled.is_many))
     }
 
     fn path(&mut self, text: &str, span: &std::ops::Range<usize>) -> Part {
@@ -319,8 +349,14 @@ impl Walk<'_, '_> {
             self.report(codes::MAY_FAIL, name_span, message, Some("compare the value itself".to_owned()));
             fine = false;
         }
+        if function.name == "urn" {
+            ops.push(Op::Place);
+        }
         let reduces = matches!(function.name, "first" | "last" | "count" | "join" | "concat" | "is_null");
         let kind = if function.returns == Kind::Any && function.name != "table" { first.0 } else { function.returns };
+        if function.name == "attempt" {
+            return Some((Op::Attempt(Box::new(ops.pop().filter(|_| fine)?)), first.0, first.1));
+        }
         fine.then_some((Op::Call(Call { function, arguments: ops, table }), kind, first.1 && !reduces))
     }
 

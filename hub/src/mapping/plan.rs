@@ -55,8 +55,8 @@ impl Mapping {
 /// What a mapping reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceFormat {
-    /// HL7 v2 messages of a type: `RDE^O11`.
-    Hl7v2(MessageType),
+    /// HL7 v2 messages of some types: `RDE^O11`.
+    Hl7v2(Vec<MessageType>),
     /// FHIR R4 resources of a type.
     Fhir(String),
     /// Events of the hub: CloudEvents 1.0 in JSON.
@@ -83,7 +83,22 @@ pub struct MessageType {
     pub structure: Option<&'static str>,
 }
 
+impl MessageType {
+    /// `RDE^O11`
+    pub fn name(&self) -> String {
+        format!("{}^{}", self.code, self.trigger)
+    }
+}
+
 impl SourceFormat {
+    /// Whether it takes HL7 v2 messages of this type.
+    pub fn takes_message(&self, code: &str, trigger: &str) -> bool {
+        match self {
+            SourceFormat::Hl7v2(kinds) => kinds.iter().any(|kind| kind.code == code && kind.trigger == trigger),
+            SourceFormat::Fhir(_) | SourceFormat::Event => false,
+        }
+    }
+
     pub(super) fn path_kind(&self) -> PathKind {
         match self {
             SourceFormat::Hl7v2(_) => PathKind::Hl7,
@@ -97,7 +112,7 @@ impl TargetFormat {
     pub fn resource_type(&self) -> String {
         match self {
             TargetFormat::Fhir(resource) => resource.clone(),
-            TargetFormat::Hl7v2(message) => format!("{}^{}", message.code, message.trigger),
+            TargetFormat::Hl7v2(message) => message.name(),
         }
     }
 }
@@ -128,7 +143,7 @@ pub(super) struct Shape {
     /// By index.
     pub items: Vec<Shape>,
     /// Items that blocks add.
-    pub blocks: Vec<Block<Shape>>,
+    pub blocks: Vec<Block<Items>>,
 }
 
 impl Shape {
@@ -149,11 +164,20 @@ pub(super) struct Key {
     pub json: String,
 }
 
+/// What each repetition of a block adds to a list.
+#[derive(Debug)]
+pub(super) enum Items {
+    /// One item.
+    One(Shape),
+    /// Those of the blocks inside.
+    OfBlocks(Vec<Block<Items>>),
+}
+
 /// `[[for]]`, compiled.
 #[derive(Debug)]
 pub(super) struct Block<L> {
-    pub each: Each,
-    pub when: Option<Op>,
+    pub each: Arc<Each>,
+    pub when: Option<Arc<Op>>,
     pub layout: L,
     pub place: Place,
     /// The target as errors show it.
@@ -188,6 +212,8 @@ pub(super) struct PartPlan {
 /// What a block, or a mapping, repeats over.
 #[derive(Debug)]
 pub(super) enum Each {
+    /// Nothing: once, for the place in hand.
+    Here,
     /// A group or segment of an HL7 v2 message.
     Group { name: String, from_root: bool },
     /// The repetitions of a field.
@@ -203,6 +229,16 @@ pub(super) enum Op {
     Number(String),
     Boolean(bool),
     Variable(Variable),
+    /// What a name stands for, where it was given.
+    Name {
+        op: Arc<Op>,
+        /// How many blocks stood around the name.
+        depth: usize,
+    },
+    /// The number of the repetition in hand, from 1.
+    Index,
+    /// Text that tells the place in hand from every other of the message.
+    Place,
     Field {
         path: Path,
         datatype: DataType,
@@ -220,6 +256,8 @@ pub(super) enum Op {
         all: bool,
     },
     Call(Call),
+    /// The value, or nothing when a function cannot read what it is given.
+    Attempt(Box<Op>),
     FirstOf(Vec<Op>),
     Joined(Vec<Op>),
     If {
@@ -260,7 +298,7 @@ pub(super) enum Variable {
 
 impl Variable {
     /// As expressions have them.
-    pub const WRITTEN: [&'static str; 3] = ["$message_id", "$source", "$received_at"];
+    pub const WRITTEN: [&'static str; 4] = ["$message_id", "$source", "$received_at", "$index"];
 
     pub fn of(name: &str) -> Option<Variable> {
         match name {

@@ -53,14 +53,17 @@ impl<'r> SegmentWriter<'_, 'r> {
         for (block, after) in &plan.blocks {
             let fail = |fault: Fault| fault.at(block.place.clone(), &block.target, None);
             let mut added = Vec::new();
+            let mut number = 0_usize;
             for position in self.evaluator.positions(&block.each, at) {
-                let holds = match &block.when {
-                    Some(condition) => self.evaluator.evaluate(condition, &position).map_err(fail)?.holds(),
-                    None => true,
-                };
-                if holds {
-                    self.segments(&block.layout, &position, &mut added)?;
-                }
+                let position = position.numbered(number.saturating_add(1));
+                self.evaluator.inside(&position, || {
+                    let holds = match &block.when {
+                        Some(condition) => self.evaluator.evaluate(condition, &position).map_err(fail)?.holds(),
+                        None => true,
+                    };
+                    number = number.saturating_add(usize::from(holds));
+                    if holds { self.segments(&block.layout, &position, &mut added) } else { Ok(()) }
+                })?;
                 if written.len().saturating_add(added.len()) > SEGMENTS_MAX {
                     return Err(fail(Fault::TooLarge));
                 }

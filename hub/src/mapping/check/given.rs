@@ -36,7 +36,10 @@ fn gather(op: &Op, found: &mut Vec<Given>) {
         Op::Boolean(_) | Op::Compare { .. } | Op::In { .. } | Op::Exists(_) | Op::Not(_) | Op::And(_) | Op::Or(_) => {
             found.push(Given::Boolean);
         }
-        Op::Variable(_) | Op::Field { .. } | Op::Part { .. } | Op::Joined(_) => found.push(Given::Text),
+        Op::Name { op, .. } => gather(op, found),
+        Op::Attempt(value) => gather(value, found),
+        Op::Index => found.push(Given::Number),
+        Op::Place | Op::Variable(_) | Op::Field { .. } | Op::Part { .. } | Op::Joined(_) => found.push(Given::Text),
         Op::Json { .. } => found.push(Given::Unknown),
         Op::FirstOf(parts) => parts.iter().for_each(|part| gather(part, found)),
         Op::If { value, otherwise, .. } => {
@@ -97,10 +100,11 @@ pub(super) fn is_sure(op: &Op, guards: &[String]) -> bool {
     let all_sure = |part: &Op| is_sure(part, guards);
     match op {
         Op::Text(text) => !text.is_empty(),
-        Op::Number(_) | Op::Boolean(_) | Op::Variable(_) => true,
+        Op::Number(_) | Op::Boolean(_) | Op::Variable(_) | Op::Index | Op::Place => true,
+        Op::Name { op, .. } => is_sure(op, guards),
         Op::Compare { .. } | Op::In { .. } | Op::Exists(_) | Op::Not(_) | Op::And(_) | Op::Or(_) => true,
         Op::Field { .. } | Op::Json { .. } => key(op).is_some_and(|key| guards.contains(&key)),
-        Op::Part { .. } => false,
+        Op::Part { .. } | Op::Attempt(_) => false,
         Op::Joined(parts) | Op::FirstOf(parts) => parts.iter().any(all_sure),
         Op::If { value, otherwise, .. } => {
             let branches = || std::iter::once(&**value).chain(otherwise.as_deref());
@@ -114,8 +118,23 @@ pub(super) fn is_sure(op: &Op, guards: &[String]) -> bool {
     }
 }
 
+/// Whether it gives something only if a condition of its own holds.
+pub(super) fn is_asked(op: &Op) -> bool {
+    match op {
+        Op::If { otherwise: None, .. } => true,
+        Op::Name { op, .. } => is_asked(op),
+        Op::Attempt(value) => is_asked(value),
+        Op::Call(call) => call.arguments.first().is_some_and(is_asked),
+        _ => false,
+    }
+}
+
 fn is_required(op: &Op) -> bool {
-    matches!(op, Op::Call(call) if call.function.name == "required")
+    match op {
+        Op::Call(call) => call.function.name == "required",
+        Op::Name { op, .. } => is_required(op),
+        _ => false,
+    }
 }
 
 /// What a condition says is there: fields that it names, and those that it asks for together with others.
@@ -123,6 +142,7 @@ pub(super) fn guards_of(condition: &Op, guards: &mut Vec<String>) {
     match condition {
         Op::Field { .. } | Op::Json { .. } => guards.extend(key(condition)),
         Op::Exists(value) => guards_of(value, guards),
+        Op::Name { op, .. } => guards_of(op, guards),
         Op::And(parts) => parts.iter().for_each(|part| guards_of(part, guards)),
         _ => {}
     }

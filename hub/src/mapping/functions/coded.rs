@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use adapters::hl7v2::grammar::table;
+
 use super::text::trimmed;
 use super::{Arguments, Environment, Example, Function, Kind, Takes, one, optional};
 use crate::mapping::error::Fault;
@@ -71,10 +73,12 @@ fn codings<'r>(arguments: &mut Arguments<'r>) -> Result<Codings<'r>, Fault> {
     };
     if let (Some(table), Some(code)) = (arguments.table, code) {
         let known = table.row(&code).map(Row::value);
-        if let Some(coding @ Val::Object(_)) = known
-            && !codings.iter().any(|one| is_same(one, &coding))
-        {
-            codings.insert(0, coding);
+        if let Some(coding @ Val::Object(_)) = known {
+            // What the table says of the sender's bare code stands instead of it.
+            codings.retain(|one| !is_bare(one, &code));
+            if !codings.iter().any(|one| is_same(one, &coding)) {
+                codings.insert(0, coding);
+            }
         } else if known_is_needed(table, &code) {
             // The table decides what an unknown code does.
             table.look_up(code)?;
@@ -85,6 +89,13 @@ fn codings<'r>(arguments: &mut Arguments<'r>) -> Result<Codings<'r>, Fault> {
 
 fn known_is_needed(table: &crate::mapping::tables::Table, code: &str) -> bool {
     table.row(code).is_none() && table.may_fail()
+}
+
+/// The code without a system.
+fn is_bare(coding: &Val<'_>, code: &str) -> bool {
+    let Val::Object(fields) = coding else { return false };
+    let has = |name: &str| fields.iter().find(|(key, _)| *key == name).and_then(|(_, value)| value.text());
+    has("system").is_none() && has("code").is_some_and(|own| own == code.trim())
 }
 
 fn is_same(left: &Val<'_>, right: &Val<'_>) -> bool {
@@ -115,10 +126,19 @@ fn of_field<'r>(
 fn coding_of<'r>(columns: [Option<Cow<'r, str>>; 4], environment: &Environment<'r>) -> Option<Val<'r>> {
     let [system, version, code, display] = columns;
     let code = code?;
-    let system = system.map(|name| system_uri(&name, environment));
+    let system = system.map(|name| match is_outside_hl7(name.trim(), code.trim()) {
+        true => Cow::Owned(environment.local_system(&name)),
+        false => system_uri(&name, environment),
+    });
     let elements = [("system", system), ("version", version), ("code", Some(code)), ("display", display)];
     let filled = elements.into_iter().filter_map(|(name, text)| Some((name, Val::Text(trimmed(text?)))));
     Some(Val::Object(filled.collect()))
+}
+
+/// A code that the table of HL7 does not have which the sender names: it is the sender's own.
+fn is_outside_hl7(system: &str, code: &str) -> bool {
+    let table = system.strip_prefix("HL7").and_then(table).filter(|table| !table.codes.is_empty());
+    table.is_some_and(|table| table.code(code).is_none())
 }
 
 /// The URI of a code system that a message names.

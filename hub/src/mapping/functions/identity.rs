@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use adapters::hl7v2::grammar::table;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -63,6 +64,27 @@ pub(super) const FUNCTIONS: &[Function] = &[
                 Ok(Val::from(uuid::Uuid::new_v5(&space, value.as_bytes()).to_string()))
             }
             (None, _) | (_, None) => Ok(Val::Absent),
+        },
+    },
+    Function {
+        name: "urn",
+        // The compiler adds the place in hand.
+        parameters: &[one("name", Kind::Word)],
+        returns: Kind::Text,
+        doc: "A URL for the thing in hand, called so: `urn:uuid:` and a UUID that follows from the message, the name and the place in it (the message, a group, a segment, a repetition of a field). It is equal wherever the same place of the same message is in hand, so that entries of a Bundle can refer to each other.",
+        example: Example {
+            given: "ORC|NW|12",
+            expression: "urn(\"order\")",
+            gives: r#""urn:uuid:e88af48e-f817-568d-97f2-6ed3b56d89ed""#,
+        },
+        may_fail: false,
+        takes: Takes::Whole,
+        run: |arguments| {
+            let message = &arguments.environment.context.message_id;
+            let (name, place) = (arguments.word(0).unwrap_or_default(), arguments.text(1).unwrap_or_default());
+            let space = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, message.as_bytes());
+            let uuid = uuid::Uuid::new_v5(&space, format!("{name} {place}").as_bytes());
+            Ok(Val::from(format!("urn:uuid:{uuid}")))
         },
     },
     Function {
@@ -153,8 +175,8 @@ fn of_field<'r>(field: &Field<'r>, datatype: DataType, environment: &'r Environm
     let kind = places.kind.and_then(|place| field.component(place)).map(trimmed);
     let mut elements = Vec::with_capacity(3);
     if let Some(kind) = &kind {
-        let coding = Val::Object(vec![("system", Val::from(IDENTIFIER_TYPES)), ("code", Val::Text(kind.clone()))]);
-        elements.push(("type", Val::Object(vec![("coding", Val::List(vec![coding]))])));
+        let is_known = table("0203").is_some_and(|types| types.code(kind).is_some());
+        elements.push(("type", if is_known { coded_type(kind.clone()) } else { text_type(kind.clone()) }));
     }
     let (namespace, universal, universal_kind) = match places.authority {
         Authority::In(place) => {
@@ -174,6 +196,17 @@ fn of_field<'r>(field: &Field<'r>, datatype: DataType, environment: &'r Environm
     }
     elements.push(("value", Val::Text(fold_digits(trimmed(value)))));
     Val::Object(elements)
+}
+
+/// A type that HL7 table 0203 has.
+fn coded_type(code: Cow<'_, str>) -> Val<'_> {
+    let coding = Val::Object(vec![("system", Val::from(IDENTIFIER_TYPES)), ("code", Val::Text(code))]);
+    Val::Object(vec![("coding", Val::List(vec![coding]))])
+}
+
+/// A sender's own type.
+fn text_type(text: Cow<'_, str>) -> Val<'_> {
+    Val::Object(vec![("text", Val::Text(text))])
 }
 
 /// What a message says about an authority.

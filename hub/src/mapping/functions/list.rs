@@ -27,6 +27,21 @@ pub(super) const FUNCTIONS: &[Function] = &[
         run: |arguments| Ok(filled(arguments).pop().unwrap_or(Val::Absent)),
     },
     Function {
+        name: "attempt",
+        // The compiler makes more of it than a call.
+        parameters: &[one("value", Kind::Any)],
+        returns: Kind::Any,
+        doc: "The value, or nothing where a function in it cannot read what it is given and would refuse the message (HUB0151). `hub explain` counts the field as going nowhere then. For what is not worth refusing a message for.",
+        example: Example {
+            given: "PV1||I||||||||||||||||||||||||||||||||||||||||||20261340",
+            expression: "attempt(PV1-44 | datetime) ?? \"unknown\"",
+            gives: r#""unknown""#,
+        },
+        may_fail: false,
+        takes: Takes::Whole,
+        run: |arguments| Ok(arguments.take(0)),
+    },
+    Function {
         name: "count",
         parameters: &[one("values", Kind::Any)],
         returns: Kind::Number,

