@@ -5,6 +5,7 @@
 //! of their kinds, and tables that exist. Refused: the rest, with place and suggestion.
 
 mod idle;
+mod literals;
 mod paths;
 
 use std::collections::BTreeSet;
@@ -292,7 +293,7 @@ impl Walk<'_, '_> {
             return None;
         };
         self.check_count(function, arguments.len(), name_span, span)?;
-        let mut table = None;
+        let (mut table, mut pattern) = (None, None);
         let mut ops = Vec::with_capacity(arguments.len());
         let mut first = (Kind::Any, false);
         let mut fine = true;
@@ -301,6 +302,11 @@ impl Walk<'_, '_> {
             if wanted == Kind::Table {
                 table = self.table(function, argument);
                 fine &= table.is_some();
+                continue;
+            }
+            if wanted == Kind::Pattern {
+                pattern = self.pattern(function, argument);
+                fine &= pattern.is_some();
                 continue;
             }
             let Some((op, kind, is_many)) = self.node(argument) else {
@@ -313,6 +319,7 @@ impl Walk<'_, '_> {
             }
             ops.push(op);
         }
+        fine &= self.check_literals(function, arguments, pattern.as_ref());
         let may_fail = function.may_fail || table.as_ref().is_some_and(|table| table.may_fail());
         if self.ground.is_condition && (may_fail || function.name == "hmac") {
             let message = format!("`{name}` can refuse a message, and a condition must not");
@@ -321,7 +328,7 @@ impl Walk<'_, '_> {
         }
         let reduces = matches!(function.name, "first" | "last" | "count" | "join" | "concat" | "is_null");
         let kind = if function.returns == Kind::Any && function.name != "table" { first.0 } else { function.returns };
-        fine.then_some((Op::Call(Call { function, arguments: ops, table }), kind, first.1 && !reduces))
+        fine.then_some((Op::Call(Call { function, arguments: ops, table, pattern }), kind, first.1 && !reduces))
     }
 
     fn check_count(
@@ -356,7 +363,7 @@ impl Walk<'_, '_> {
     ) -> bool {
         let (op, kind) = given;
         let fits = match wanted {
-            Kind::Any | Kind::Table => true,
+            Kind::Any | Kind::Table | Kind::Pattern => true,
             Kind::Value | Kind::Text => kind != Kind::Structure,
             Kind::Number => matches!(kind, Kind::Number | Kind::Any | Kind::Value),
             Kind::Boolean => matches!(kind, Kind::Boolean | Kind::Any | Kind::Value),
