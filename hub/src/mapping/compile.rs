@@ -5,6 +5,7 @@
 //! of their kinds, and tables that exist. Refused: the rest, with place and suggestion.
 
 mod idle;
+mod literals;
 mod paths;
 
 use std::collections::BTreeSet;
@@ -322,7 +323,7 @@ impl Walk<'_, '_> {
             return None;
         };
         self.check_count(function, arguments.len(), name_span, span)?;
-        let mut table = None;
+        let (mut table, mut pattern) = (None, None);
         let mut ops = Vec::with_capacity(arguments.len());
         let mut first = (Kind::Any, false);
         let mut fine = true;
@@ -331,6 +332,11 @@ impl Walk<'_, '_> {
             if wanted == Kind::Table {
                 table = self.table(function, argument);
                 fine &= table.is_some();
+                continue;
+            }
+            if wanted == Kind::Pattern {
+                pattern = self.pattern(function, argument);
+                fine &= pattern.is_some();
                 continue;
             }
             let Some((op, kind, is_many)) = self.node(argument) else {
@@ -343,6 +349,7 @@ impl Walk<'_, '_> {
             }
             ops.push(op);
         }
+        fine &= self.check_literals(function, arguments, pattern.as_ref());
         let may_fail = function.may_fail || table.as_ref().is_some_and(|table| table.may_fail());
         if self.ground.is_condition && (may_fail || function.name == "hmac") {
             let message = format!("`{name}` can refuse a message, and a condition must not");
@@ -357,7 +364,7 @@ impl Walk<'_, '_> {
         if function.name == "attempt" {
             return Some((Op::Attempt(Box::new(ops.pop().filter(|_| fine)?)), first.0, first.1));
         }
-        fine.then_some((Op::Call(Call { function, arguments: ops, table }), kind, first.1 && !reduces))
+        fine.then_some((Op::Call(Call { function, arguments: ops, table, pattern }), kind, first.1 && !reduces))
     }
 
     fn check_count(
@@ -392,7 +399,7 @@ impl Walk<'_, '_> {
     ) -> bool {
         let (op, kind) = given;
         let fits = match wanted {
-            Kind::Any | Kind::Table => true,
+            Kind::Any | Kind::Table | Kind::Pattern => true,
             Kind::Value | Kind::Text => kind != Kind::Structure,
             Kind::Number => matches!(kind, Kind::Number | Kind::Any | Kind::Value),
             Kind::Boolean => matches!(kind, Kind::Boolean | Kind::Any | Kind::Value),

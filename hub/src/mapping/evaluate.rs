@@ -265,7 +265,8 @@ impl<'r> Evaluator<'r> {
         if let Some(recorder) = self.recorder {
             recorder.borrow_mut().call(call.function.name, call.table.as_ref().map(|table| table.name()));
         }
-        call.function.call(Arguments { values, table: call.table.as_deref(), environment: self.environment })
+        let (table, pattern) = (call.table.as_deref(), call.pattern.as_ref());
+        call.function.call(Arguments { values, table, pattern, environment: self.environment })
     }
 }
 

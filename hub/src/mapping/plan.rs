@@ -286,6 +286,7 @@ pub(super) struct Call {
     pub function: &'static Function,
     pub arguments: Vec<Op>,
     pub table: Option<Arc<Table>>,
+    pub pattern: Option<regex::Regex>,
 }
 
 /// Something of the context.

@@ -336,6 +336,7 @@ fn function_for(kind: &str) -> Option<&'static str> {
         "ContactPoint" => Some("end it with `| telecom`"),
         "Quantity" | "SimpleQuantity" => Some("write `quantity(value, unit)`"),
         "Timing" => Some("use `timing`"),
+        "Money" => Some("end it with `| money`, or write `money(amount, currency)`"),
         _ => None,
     }
 }

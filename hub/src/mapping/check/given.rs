@@ -56,6 +56,7 @@ fn gather_call(call: &Call, found: &mut Vec<Given>) {
         "first" | "last" | "required" => of_arguments(1),
         "default" => of_arguments(2),
         "table" => of_table(call, found),
+        "table_reverse" => of_codes(call, found),
         "codeable_concept" => found.push(Given::Structure("CodeableConcept")),
         "coding" => found.push(Given::Structure("Coding")),
         "identifier" => found.push(Given::Structure("Identifier")),
@@ -64,12 +65,13 @@ fn gather_call(call: &Call, found: &mut Vec<Given>) {
         "address" => found.push(Given::Structure("Address")),
         "telecom" => found.push(Given::Structure("ContactPoint")),
         "timing" => found.push(Given::Structure("Timing")),
+        "money" => found.push(Given::Structure("Money")),
         "reference" => found.push(match call.arguments.get(1) {
             Some(Op::Text(resource)) => Given::Reference(resource.clone()),
             Some(_) | None => Given::Structure("Reference"),
         }),
         "integer" | "decimal" | "count" => found.push(Given::Number),
-        "boolean" | "is_null" => found.push(Given::Boolean),
+        "boolean" | "is_null" | "matches" => found.push(Given::Boolean),
         "element" => found.push(Given::Unknown),
         _ => found.push(Given::Text),
     }
@@ -82,6 +84,14 @@ fn of_table(call: &Call, found: &mut Vec<Given>) {
         Unknown::Reject | Unknown::Hold => {}
         Unknown::Pass => found.push(Given::Text),
         Unknown::Default(row) => found.push(of_row(row)),
+    }
+}
+
+fn of_codes(call: &Call, found: &mut Vec<Given>) {
+    let Some(table) = &call.table else { return found.push(Given::Text) };
+    found.extend(table.rows().map(|(code, _)| Given::Literal(code.to_owned())));
+    if matches!(table.unknown(), Unknown::Pass) {
+        found.push(Given::Text);
     }
 }
 
@@ -113,6 +123,8 @@ pub(super) fn is_sure(op: &Op, guards: &[String]) -> bool {
         Op::Call(call) => match call.function.name {
             "required" | "count" => true,
             "default" => call.arguments.iter().any(all_sure),
+            // These may find nothing in what there is.
+            "regex" | "substring" | "code_of" | "table_reverse" | "time" | "instant" => false,
             _ => call.arguments.first().is_some_and(all_sure),
         },
     }

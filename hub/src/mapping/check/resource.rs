@@ -237,9 +237,12 @@ impl<'c> Checker<'c> {
 /// What `urn("...")` is compiled to.
 fn url_of(name: &str) -> Op {
     match function("urn") {
-        Some(function) => {
-            Op::Call(Call { function, arguments: vec![Op::Text(name.to_owned()), Op::Place], table: None })
-        }
+        Some(function) => Op::Call(Call {
+            function,
+            arguments: vec![Op::Text(name.to_owned()), Op::Place],
+            table: None,
+            pattern: None,
+        }),
         None => Op::Text(String::new()),
     }
 }
