@@ -9,6 +9,7 @@ mod elements;
 mod expectations;
 mod formats;
 mod given;
+mod segments;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,10 +21,9 @@ use self::given::{Given, given, guards_of};
 use super::compile::{Compiled, Compiler, Ground};
 use super::error::Place;
 use super::expression::ExpressionError;
-use super::functions::Kind;
-use super::layout::{Clash, Draft, has_segment, read_json_target, read_segment_target};
+use super::layout::{Clash, Draft, read_json_target};
 use super::parse::{DeclaredBlock, DeclaredMapping, DeclaredRule};
-use super::plan::{Block, Each, Layout, Mapping, Op, Rule, Segments, Shape, SourceFormat, TargetFormat};
+use super::plan::{Block, Each, Layout, Mapping, Op, Rule, Shape, SourceFormat, TargetFormat};
 use super::tables::Tables;
 use crate::domain::command::CommandKind;
 use crate::finding::{Code, Finding, Findings, SourceText, Text, codes, did_you_mean, one_of};
@@ -84,7 +84,7 @@ struct Level<'l> {
 impl Checker<'_> {
     fn mapping(&mut self, declared: &DeclaredMapping) -> Option<Mapping> {
         let from = self.source_format(&declared.from);
-        let to = self.target_format(&declared.to);
+        let to = self.target_format(&declared.to, segments::written_version(&declared.rules));
         let (from, to) = (from?, to?);
         let (message, structure) = match &from {
             SourceFormat::Hl7v2(kind) => (format!("{}^{}", kind.code, kind.trigger), kind.structure),
@@ -109,9 +109,7 @@ impl Checker<'_> {
         let level = Level { ground, within, declared: &declared.to, guards: &guards, prefix: "", is_root: true };
         let layout = match &to {
             TargetFormat::Fhir(_) => Layout::Json(self.json_layout(&declared.rules, &declared.blocks, level)),
-            TargetFormat::Hl7v2(kind) => {
-                Layout::Hl7(self.segment_layout(&declared.rules, &declared.blocks, level, kind.structure))
-            }
+            TargetFormat::Hl7v2(kind) => Layout::Hl7(self.segments(declared, level, kind)),
         };
         declared.tests.iter().for_each(|test| self.test(test, &to));
         let each = match each {
@@ -206,49 +204,6 @@ impl Checker<'_> {
         let shape = draft.finish(&mut clashes);
         self.report_clashes(clashes);
         shape
-    }
-
-    fn segment_layout(
-        &mut self,
-        rules: &[DeclaredRule],
-        blocks: &[DeclaredBlock],
-        level: Level<'_>,
-        structure: Option<&'static str>,
-    ) -> Segments {
-        let mut segments = Segments::default();
-        let mut clashes = Vec::new();
-        for rule in rules {
-            let target = read_segment_target(&rule.target.value);
-            let target = target.map_err(|error| self.report_inside(codes::TARGET_PATH, &rule.target, error)).ok();
-            let compiled = self.compiler.expression(&rule.expression, level.ground);
-            let (Some(target), Some(compiled)) = (target, compiled) else { continue };
-            if !has_segment(structure, &target) {
-                let message = format!("{} has no segment {}", structure.unwrap_or_default(), target.segment());
-                let finding =
-                    Finding::warning(codes::NOT_IN_MESSAGE, self.compiler.source, rule.target.span.clone(), message);
-                self.compiler.findings.push(finding);
-            }
-            if compiled.kind == Kind::Structure {
-                let message = "a field takes a value, and this expression gives a structure".to_owned();
-                let help = Some("write its parts one by one, as in ORC-2.1".to_owned());
-                self.report(codes::ARGUMENT_TYPE, rule.expression.span.clone(), message, help);
-            }
-            if compiled.is_many && rule.target.value.contains("-") && rule.target.value.ends_with(']') {
-                self.many_into_one(&rule.target, &rule.expression);
-            }
-            let index = self.add_rule(rule, compiled, level);
-            clashes.extend(segments.write(&target, index).err());
-        }
-        for block in blocks {
-            let prefix = format!("{}{}.", level.prefix, block.to.value);
-            let after = block.after.as_ref().map(|after| after.value.clone());
-            let compiled = self.block(block, level, &prefix, |checker, inner| {
-                checker.segment_layout(&block.rules, &block.blocks, inner, structure)
-            });
-            segments.blocks.extend(compiled.map(|compiled| (compiled, after)));
-        }
-        self.report_clashes(clashes);
-        segments
     }
 
     fn block<L>(

@@ -31,6 +31,8 @@ pub(super) struct Position<'r> {
     /// The group or segment in hand; `None` in JSON.
     scope: Option<Scope>,
     item: Item<'r>,
+    /// Which repetition of its block this is, from 1.
+    number: usize,
 }
 
 /// What relative paths start from.
@@ -54,8 +56,8 @@ impl<'r> Evaluator<'r> {
     /// The whole document.
     pub fn start(&self) -> Position<'r> {
         match self.ground {
-            Ground::Hl7(message) => Position { scope: Some(message.whole()), item: Item::Nothing },
-            Ground::Json(root) => Position { scope: None, item: Item::Json(root) },
+            Ground::Hl7(message) => Position { scope: Some(message.whole()), item: Item::Nothing, number: 1 },
+            Ground::Json(root) => Position { scope: None, item: Item::Json(root), number: 1 },
         }
     }
 
@@ -65,14 +67,13 @@ impl<'r> Evaluator<'r> {
             (Each::Group { name, from_root }, Ground::Hl7(message), Some(scope)) => {
                 let within = if *from_root { message.whole() } else { scope };
                 let scopes = message.groups(&within, name).into_iter();
-                scopes.map(|found| Position { scope: Some(found), item: Item::Nothing }).collect()
+                scopes.map(|found| Position { scope: Some(found), item: Item::Nothing, number: 1 }).collect()
             }
             (Each::Field { path, datatype, from_root }, Ground::Hl7(message), Some(scope)) => {
                 let within = if *from_root { message.whole() } else { scope };
                 let values = message.find_all(&within, path).into_iter().filter(|value| !value.is_empty());
-                values
-                    .map(|value| Position { scope: at.scope, item: Item::Field(Field { value, datatype: *datatype }) })
-                    .collect()
+                let item = |value| Item::Field(Field { value, datatype: *datatype });
+                values.map(|value| Position { scope: at.scope, item: item(value), number: 1 }).collect()
             }
             (Each::Items(path), Ground::Json(root), _) => {
                 let start = if path.from_root { root } else { at.json(root) };
@@ -81,7 +82,7 @@ impl<'r> Evaluator<'r> {
                     Json::Null => Vec::new(),
                     Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Object(_) => vec![json],
                 });
-                items.map(|item| Position { scope: None, item: Item::Json(item) }).collect()
+                items.map(|item| Position { scope: None, item: Item::Json(item), number: 1 }).collect()
             }
             (Each::Group { .. } | Each::Field { .. } | Each::Items(_), Ground::Hl7(_) | Ground::Json(_), _) => {
                 Vec::new()
@@ -95,7 +96,7 @@ impl<'r> Evaluator<'r> {
             Op::Text(text) => Val::from(text.as_str()),
             Op::Number(number) => Val::Number(Cow::Borrowed(number)),
             Op::Boolean(boolean) => Val::Boolean(*boolean),
-            Op::Variable(variable) => self.variable(*variable),
+            Op::Variable(variable) => self.variable(*variable, at),
             Op::Field { path, datatype, all, from_root } => {
                 let within = if *from_root { &self.start() } else { at };
                 self.field(path, *datatype, *all, within)
@@ -152,12 +153,13 @@ impl<'r> Evaluator<'r> {
         Ok(values)
     }
 
-    fn variable(&self, variable: Variable) -> Val<'r> {
+    fn variable(&self, variable: Variable, at: &Position<'r>) -> Val<'r> {
         let context = self.environment.context;
         match variable {
             Variable::MessageId => Val::from(context.message_id.as_str()),
             Variable::Source => Val::from(context.source.as_str()),
             Variable::ReceivedAt => Val::from(egyptian_time(context.received_at)),
+            Variable::Number => Val::Number(Cow::Owned(at.number.to_string())),
         }
     }
 
@@ -225,6 +227,11 @@ impl<'r> Evaluator<'r> {
 }
 
 impl<'r> Position<'r> {
+    /// The same place as a repetition of its block, counted from 1.
+    pub fn numbered(self, number: usize) -> Position<'r> {
+        Position { number, ..self }
+    }
+
     fn json(&self, root: &'r Json) -> &'r Json {
         match self.item {
             Item::Json(json) => json,

@@ -14,6 +14,7 @@ mod expression;
 mod fields;
 mod files;
 mod functions;
+mod hl7_tables;
 mod json_path;
 mod layout;
 mod lexer;

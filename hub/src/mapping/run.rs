@@ -72,9 +72,10 @@ impl Mapping {
             return Err(Fault::TooLarge.at(self.place.clone(), "each", None));
         }
         let mut outputs = Vec::with_capacity(positions.len());
-        for at in &positions {
-            if self.wants(&evaluator, at)? {
-                outputs.push(self.output(&evaluator, outputs.len(), at)?);
+        for at in positions {
+            let at = at.numbered(outputs.len().saturating_add(1));
+            if self.wants(&evaluator, &at)? {
+                outputs.push(self.output(&evaluator, outputs.len(), &at)?);
             }
         }
         Ok(outputs)

@@ -128,13 +128,16 @@ impl<'w, 'r> JsonWriter<'w, 'r> {
     }
 
     fn block(&mut self, block: &'r Block<Shape>, index: &mut usize, at: &Position<'r>) -> Result<(), MapError> {
+        let mut number = 1;
         for position in self.evaluator.positions(&block.each, at) {
+            let position = position.numbered(number);
             if let Some(condition) = &block.when {
                 let holds = self.evaluator.evaluate(condition, &position);
                 if !holds.map_err(|fault| fault.at(block.place.clone(), &block.target, None))?.holds() {
                     continue;
                 }
             }
+            number = number.saturating_add(1);
             self.item(index, |writer| writer.shape(&block.layout, None, &position))?;
         }
         Ok(())

@@ -10,6 +10,8 @@ pub(super) enum Given {
     Literal(String),
     /// Some text.
     Text,
+    /// The null of HL7 v2.
+    Null,
     /// A number.
     Number,
     /// True or false.
@@ -68,6 +70,7 @@ fn gather_call(call: &Call, found: &mut Vec<Given>) {
         "integer" | "decimal" | "count" => found.push(Given::Number),
         "boolean" | "is_null" => found.push(Given::Boolean),
         "element" => found.push(Given::Unknown),
+        "null" => found.push(Given::Null),
         _ => found.push(Given::Text),
     }
 }
@@ -107,7 +110,7 @@ pub(super) fn is_sure(op: &Op, guards: &[String]) -> bool {
             branches().any(is_required) || otherwise.is_some() && branches().all(all_sure)
         }
         Op::Call(call) => match call.function.name {
-            "required" | "count" => true,
+            "required" | "count" | "null" => true,
             "default" => call.arguments.iter().any(all_sure),
             _ => call.arguments.first().is_some_and(all_sure),
         },
