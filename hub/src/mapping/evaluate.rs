@@ -159,7 +159,7 @@ impl<'r> Evaluator<'r> {
             Variable::MessageId => Val::from(context.message_id.as_str()),
             Variable::Source => Val::from(context.source.as_str()),
             Variable::ReceivedAt => Val::from(egyptian_time(context.received_at)),
-            Variable::Number => Val::Number(Cow::Owned(at.number.to_string())),
+            Variable::Index => Val::Number(Cow::Owned(at.number.to_string())),
         }
     }
 

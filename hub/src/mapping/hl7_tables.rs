@@ -11,9 +11,10 @@ use crate::finding::{did_you_mean, one_of};
 /// Codes that advice lists at most.
 const LISTED_MAX: usize = 12;
 
-/// Tables of ID fields to which a site may add: types of identifiers, names of coding systems. What MSH-18 names
-/// (0211) is judged by what the hub can write.
-const OPEN: [&str; 3] = ["0203", "0396", "0211"];
+/// Tables of ID fields to which a site may add, types of identifiers and names of coding systems, and those whose
+/// rows stand for many codes: MIME subtypes, priorities of diagnoses and procedures. What MSH-12 and MSH-18 name is
+/// judged by what the hub can write (0104, 0211).
+const OPEN: [&str; 7] = ["0104", "0203", "0211", "0291", "0359", "0396", "0418"];
 
 /// A code that its table does not have.
 pub(super) struct Outside {

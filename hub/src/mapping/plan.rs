@@ -277,19 +277,19 @@ pub(super) enum Variable {
     Source,
     ReceivedAt,
     /// Which repetition of a block is in hand, from 1.
-    Number,
+    Index,
 }
 
 impl Variable {
     /// As expressions have them.
-    pub const WRITTEN: [&'static str; 4] = ["$message_id", "$source", "$received_at", "$number"];
+    pub const WRITTEN: [&'static str; 4] = ["$message_id", "$source", "$received_at", "$index"];
 
     pub fn of(name: &str) -> Option<Variable> {
         match name {
             "message_id" => Some(Variable::MessageId),
             "source" => Some(Variable::Source),
             "received_at" => Some(Variable::ReceivedAt),
-            "number" => Some(Variable::Number),
+            "index" => Some(Variable::Index),
             _ => None,
         }
     }
