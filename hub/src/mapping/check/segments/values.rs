@@ -66,7 +66,9 @@ impl Checker<'_> {
             let message = format!("{target} is of type {}, and this is a time as FHIR writes it", leaf.kind);
             report(self, codes::FIELD_TYPE, message, Some("end it with `| hl7_datetime`".to_owned()));
         }
-        for one in given(op) {
+        // What is empty is not written.
+        let is_written = |one: &Given| !matches!(one, Given::Literal(text) if text.trim().is_empty());
+        for one in given(op).into_iter().filter(is_written) {
             if let Some((found, help)) = mismatch(&leaf, &one) {
                 let message = format!("{target} is of type {}, and this is {found}", leaf.kind);
                 report(self, codes::FIELD_TYPE, message, help);
