@@ -11,6 +11,7 @@ mod formats;
 mod given;
 mod level;
 mod resource;
+mod segments;
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -19,15 +20,13 @@ use std::sync::Arc;
 use adapters::fhir;
 
 use self::given::{Given, given, guards_of};
-use self::level::Flat;
 use super::compile::{Compiled, Compiler, Ground};
 use super::error::Place;
 use super::expression::ExpressionError;
 use super::fragments::Fragments;
-use super::functions::Kind;
-use super::layout::{Clash, has_segment, read_segment_target};
+use super::layout::Clash;
 use super::parse::{DeclaredMapping, DeclaredRule};
-use super::plan::{Each, Layout, Mapping, MessageType, Rule, Segments, SourceFormat, TargetFormat};
+use super::plan::{Each, Layout, Mapping, MessageType, Rule, SourceFormat, TargetFormat};
 use super::tables::Tables;
 use crate::domain::command::CommandKind;
 use crate::finding::{Code, Finding, Findings, SourceText, Text, codes, did_you_mean, one_of};
@@ -94,7 +93,7 @@ struct Level<'l> {
 impl<'c> Checker<'c> {
     fn mapping(&mut self, declared: &'c DeclaredMapping) -> Option<Mapping> {
         let from = self.source_format(&declared.from);
-        let to = self.target_format(&declared.to);
+        let to = self.target_format(&declared.to, segments::written_version(&declared.body.rules));
         let (from, to) = (from?, to?);
         let (message, structures) = messages_of(&from);
         let mut ground = Ground { structures: &structures, message: &message, ..Ground::of(from.path_kind()) };
@@ -120,7 +119,7 @@ impl<'c> Checker<'c> {
         let flat = self.flat(&declared.body, &names, level);
         let layout = match &to {
             TargetFormat::Fhir(_) => Layout::Json(self.resource(&flat, level)),
-            TargetFormat::Hl7v2(kind) => Layout::Hl7(self.segment_layout(&flat, level, kind.structure)),
+            TargetFormat::Hl7v2(kind) => Layout::Hl7(self.segments(&flat, level, kind)),
         };
         self.warn_of_unused_names(&names);
         declared.tests.iter().for_each(|test| self.test(test, &to));
@@ -163,55 +162,6 @@ impl<'c> Checker<'c> {
     fn place(&self, span: &Range<usize>) -> Place {
         let (line, _) = self.compiler.source.line_and_column(span.start);
         Place { file: self.compiler.source.name().into(), line }
-    }
-
-    fn segment_layout(&mut self, flat: &Flat<'c>, level: Level<'_>, structure: Option<&'static str>) -> Segments {
-        let mut segments = Segments::default();
-        let mut clashes = Vec::new();
-        for placed in &flat.rules {
-            let (rule, ground) = self.stand_at(placed, level.ground);
-            let target = read_segment_target(&rule.target.value);
-            let target = target.map_err(|error| self.report_inside(codes::TARGET_PATH, &rule.target, error)).ok();
-            let compiled = self.compiler.expression(&rule.expression, ground);
-            let (Some(target), Some(compiled)) = (target, compiled) else { continue };
-            if !has_segment(structure, &target) {
-                let message = format!("{} has no segment {}", structure.unwrap_or_default(), target.segment());
-                let place = rule.target.span.clone();
-                self.compiler.findings.push(Finding::warning(
-                    codes::NOT_IN_MESSAGE,
-                    &self.compiler.source,
-                    place,
-                    message,
-                ));
-            }
-            if compiled.kind == Kind::Structure {
-                let message = "a field takes a value, and this expression gives a structure".to_owned();
-                let help = Some("write its parts one by one, as in ORC-2.1".to_owned());
-                self.report(codes::ARGUMENT_TYPE, rule.expression.span.clone(), message, help);
-            }
-            if compiled.is_many && rule.target.value.contains("-") && rule.target.value.ends_with(']') {
-                self.many_into_one(&rule.target, &rule.expression);
-            }
-            let index = self.add_rule(rule, compiled, level);
-            clashes.extend(segments.write(&target, index).err());
-        }
-        for placed in &flat.blocks {
-            let (block, ground) = self.stand_at(placed, level.ground);
-            let Some(to) = &block.to else {
-                let help = "write the segment or group that each repetition adds".to_owned();
-                self.report(codes::MISSING_KEY, block.each.span.clone(), "`to` is missing".to_owned(), Some(help));
-                continue;
-            };
-            let prefix = format!("{}{}.", level.prefix, to.value);
-            let after = block.after.as_ref().map(|after| after.value.clone());
-            let outer = Level { ground, ..level };
-            let compiled = self.block(placed, &prefix, outer, |checker, within, inner| {
-                checker.segment_layout(within, inner, structure)
-            });
-            segments.blocks.extend(compiled.map(|compiled| (compiled, after)));
-        }
-        self.report_clashes(clashes);
-        segments
     }
 
     fn add_rule(&mut self, rule: &DeclaredRule, compiled: Compiled, level: Level<'_>) -> usize {

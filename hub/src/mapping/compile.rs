@@ -7,6 +7,9 @@
 mod idle;
 mod literals;
 mod paths;
+mod table_codes;
+
+pub(super) use paths::nearby;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -155,13 +158,17 @@ impl Walk<'_, '_> {
                 let (left_op, right_op) = (self.node(left), self.node(right));
                 let (left_op, right_op) = (left_op?, right_op?);
                 self.no_structures(&[(**left).clone(), (**right).clone()], &[left_op.1, right_op.1], "a comparison")?;
+                self.check_compared(&left_op.0, std::slice::from_ref(right));
+                self.check_compared(&right_op.0, std::slice::from_ref(left));
                 let op =
                     Op::Compare { left: Box::new(left_op.0), comparison: *comparison, right: Box::new(right_op.0) };
                 Some((op, Kind::Boolean, false))
             }
             Node::In { value, among } => {
                 let (value, list) = (self.node(value), self.nodes(among));
-                Some((Op::In { value: Box::new(value?.0), among: list?.0 }, Kind::Boolean, false))
+                let value = value?.0;
+                self.check_compared(&value, among);
+                Some((Op::In { value: Box::new(value), among: list?.0 }, Kind::Boolean, false))
             }
             Node::Exists(value) => Some((Op::Exists(Box::new(self.node(value)?.0)), Kind::Boolean, false)),
             Node::Not(value) => Some((Op::Not(Box::new(self.node(value)?.0)), Kind::Boolean, false)),
@@ -223,8 +230,8 @@ impl Walk<'_, '_> {
             return self.named(named);
         }
         let part = match Variable::of(name) {
+            Some(Variable::Index) => (Op::Variable(Variable::Index), Kind::Number, false),
             Some(variable) => (Op::Variable(variable), Kind::Text, false),
-            None if name == "index" => (Op::Index, Kind::Number, false),
             None => {
                 let written = format!("${name}");
                 let own: Vec<String> = self.ground.names.map(Names::written).unwrap_or_default();
@@ -350,6 +357,9 @@ impl Walk<'_, '_> {
             ops.push(op);
         }
         fine &= self.check_literals(function, arguments, pattern.as_ref());
+        if let (Some(table), Some(value)) = (&table, ops.first()) {
+            self.check_rows(value, table, span);
+        }
         let may_fail = function.may_fail || table.as_ref().is_some_and(|table| table.may_fail());
         if self.ground.is_condition && (may_fail || function.name == "hmac") {
             let message = format!("`{name}` can refuse a message, and a condition must not");

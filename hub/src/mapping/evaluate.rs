@@ -108,12 +108,11 @@ impl<'r> Evaluator<'r> {
             Op::Text(text) => Val::from(text.as_str()),
             Op::Number(number) => Val::Number(Cow::Borrowed(number)),
             Op::Boolean(boolean) => Val::Boolean(*boolean),
-            Op::Variable(variable) => self.variable(*variable),
+            Op::Variable(variable) => self.variable(*variable, at),
             Op::Name { op, depth } => {
                 let there = self.around.borrow().get(*depth).copied();
                 self.evaluate(op, &there.unwrap_or_else(|| self.start()))?
             }
-            Op::Index => Val::Number(at.number.to_string().into()),
             Op::Place => Val::from(self.place(at)),
             Op::Field { path, datatype, all, from_root } => {
                 let within = if *from_root { &self.start() } else { at };
@@ -186,12 +185,13 @@ impl<'r> Evaluator<'r> {
         Ok(values)
     }
 
-    fn variable(&self, variable: Variable) -> Val<'r> {
+    fn variable(&self, variable: Variable, at: &Position<'r>) -> Val<'r> {
         let context = self.environment.context;
         match variable {
             Variable::MessageId => Val::from(context.message_id.as_str()),
             Variable::Source => Val::from(context.source.as_str()),
             Variable::ReceivedAt => Val::from(egyptian_time(context.received_at)),
+            Variable::Index => Val::Number(Cow::Owned(at.number.to_string())),
         }
     }
 

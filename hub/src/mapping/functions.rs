@@ -20,8 +20,8 @@ use std::cell::OnceCell;
 
 use adapters::hl7v2;
 
-pub(super) use text::joined;
-pub(super) use time::{egyptian_hl7_time, egyptian_time};
+pub(super) use text::{NULL, joined};
+pub(super) use time::{egyptian_hl7_time, egyptian_time, is_hl7_time};
 
 use super::context::Context;
 use super::error::Fault;

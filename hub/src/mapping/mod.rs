@@ -15,6 +15,7 @@ mod fields;
 mod files;
 mod fragments;
 mod functions;
+mod hl7_tables;
 mod json_path;
 mod layout;
 mod lexer;

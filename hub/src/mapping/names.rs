@@ -59,7 +59,7 @@ impl Names {
     /// Gives a name. False if this level has it already, or the language.
     pub fn give(&mut self, named: Named) -> bool {
         let name = named.text.value.clone();
-        let is_taken = Variable::of(&name).is_some() || name == "index" || self.own.contains_key(&name);
+        let is_taken = Variable::of(&name).is_some() || self.own.contains_key(&name);
         if !is_taken {
             self.own.insert(name, named);
         }

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use adapters::hl7v2::Path;
+use adapters::hl7v2::grammar::Version;
 
 use super::error::Place;
 use super::expression::{Comparison, PathKind};
@@ -81,6 +82,8 @@ pub struct MessageType {
     pub trigger: String,
     /// MSH-9.3, if the structure is known.
     pub structure: Option<&'static str>,
+    /// MSH-12: in which version it is written.
+    pub version: Version,
 }
 
 impl MessageType {
@@ -184,11 +187,17 @@ pub(super) struct Block<L> {
     pub target: String,
 }
 
-/// The segments that an HL7 v2 target has, in order.
+/// The segments that an HL7 v2 target has, in the order in which they are written.
 #[derive(Debug, Default)]
 pub(super) struct Segments {
-    pub segments: Vec<SegmentPlan>,
-    pub blocks: Vec<(Block<Segments>, Option<String>)>,
+    pub parts: Vec<SegmentsPart>,
+}
+
+/// A segment, or a block that adds some.
+#[derive(Debug)]
+pub(super) enum SegmentsPart {
+    Segment(SegmentPlan),
+    Block(Block<Segments>),
 }
 
 /// One segment of an HL7 v2 target.
@@ -198,6 +207,15 @@ pub(super) struct SegmentPlan {
     /// Occurrence among those of its name that the same rules write, from 1.
     pub occurrence: u32,
     pub parts: Vec<PartPlan>,
+    /// Repetitions that blocks add to fields.
+    pub lists: Vec<FieldList>,
+}
+
+/// A block that adds repetitions to a field. They follow those that rules write.
+#[derive(Debug)]
+pub(super) struct FieldList {
+    pub field: u16,
+    pub block: Block<Vec<PartPlan>>,
 }
 
 /// Where in a segment a rule writes.
@@ -206,6 +224,8 @@ pub(super) struct PartPlan {
     pub place: adapters::hl7v2::edit::Place,
     /// Whether the file chose the repetition; if not, a list fills the repetitions from the first.
     pub is_one_repetition: bool,
+    /// Whether the rule says `null()`.
+    pub may_be_null: bool,
     pub rule: usize,
 }
 
@@ -235,8 +255,6 @@ pub(super) enum Op {
         /// How many blocks stood around the name.
         depth: usize,
     },
-    /// The number of the repetition in hand, from 1.
-    Index,
     /// Text that tells the place in hand from every other of the message.
     Place,
     Field {
@@ -295,6 +313,8 @@ pub(super) enum Variable {
     MessageId,
     Source,
     ReceivedAt,
+    /// Which repetition of a block is in hand, from 1.
+    Index,
 }
 
 impl Variable {
@@ -306,6 +326,7 @@ impl Variable {
             "message_id" => Some(Variable::MessageId),
             "source" => Some(Variable::Source),
             "received_at" => Some(Variable::ReceivedAt),
+            "index" => Some(Variable::Index),
             _ => None,
         }
     }

@@ -73,10 +73,11 @@ impl Mapping {
             return Err(Fault::TooLarge.at(self.place.clone(), "each", None));
         }
         let mut outputs = Vec::with_capacity(positions.len());
-        for at in &positions {
+        for at in positions {
             let number = outputs.len();
-            let output = evaluator.inside(at, || {
-                if self.wants(&evaluator, at)? { self.output(&evaluator, number, at).map(Some) } else { Ok(None) }
+            let at = at.numbered(number.saturating_add(1));
+            let output = evaluator.inside(&at, || {
+                if self.wants(&evaluator, &at)? { self.output(&evaluator, number, &at).map(Some) } else { Ok(None) }
             })?;
             outputs.extend(output);
         }

@@ -20,6 +20,8 @@ pub enum Unknown {
     Reject,
     /// The code stands for itself.
     Pass,
+    /// It stands for nothing.
+    Nothing,
     /// This stands for it.
     Default(Row),
     /// The message waits until the table has the code.
@@ -110,6 +112,7 @@ impl Table {
             // To wait for the value as for a code would be to wait for ever.
             Unknown::Reject | Unknown::Hold => Err(Fault::Unknown { table: self.name.clone() }),
             Unknown::Pass => Ok(Val::Text(value)),
+            Unknown::Nothing => Ok(Val::Absent),
             Unknown::Default(_) => Ok(Val::Absent),
         }
     }
@@ -122,6 +125,7 @@ impl Table {
         match &self.unknown {
             Unknown::Reject => Err(Fault::Unknown { table: self.name.clone() }),
             Unknown::Pass => Ok(Val::Text(code)),
+            Unknown::Nothing => Ok(Val::Absent),
             Unknown::Default(row) => Ok(row.value()),
             Unknown::Hold => Err(Fault::Held(Box::new(HeldCode { table: self.name.clone(), code: code.into_owned() }))),
         }
@@ -203,7 +207,7 @@ fn read_table(mut root: Section<'_>) -> Option<(Text, Table)> {
     if !root.has("unknown") {
         root.missing("unknown");
     }
-    let unknown = root.word("unknown", &["reject", "pass", "default", "hold"]);
+    let unknown = root.word("unknown", &["reject", "pass", "default", "nothing", "hold"]);
     let ignores_case = root.boolean("ignore_case").is_some_and(|flag| flag.value);
     let standard = root.section("default", "`default`").and_then(read_default);
     let mut rows = IndexMap::new();
@@ -217,6 +221,7 @@ fn read_table(mut root: Section<'_>) -> Option<(Text, Table)> {
     }
     let unknown = match unknown?.value {
         "pass" => Unknown::Pass,
+        "nothing" => Unknown::Nothing,
         "hold" => Unknown::Hold,
         "default" => match standard {
             Some(row) => Unknown::Default(row),

@@ -264,6 +264,7 @@ fn mismatch(resolved: &Resolved<'_>, given: &Given) -> Option<(Code, String, Opt
     let Some(primitive) = resolved.primitive() else {
         return match given {
             Given::Unknown => None,
+            Given::Null => wrong("the null of HL7 v2", Some("leave it out: what is empty is not written")),
             Given::Literal(_) | Given::Text => wrong("a text", function_for(kind)),
             Given::Number => wrong("a number", function_for(kind)),
             Given::Boolean => wrong("true or false", None),
@@ -293,6 +294,7 @@ fn mismatch(resolved: &Resolved<'_>, given: &Given) -> Option<(Code, String, Opt
         (Given::Literal(_) | Given::Text, Form::Boolean) => wrong("a text", Some("end it with `| boolean`")),
         (Given::Number, Form::Text | Form::Boolean) => wrong("a number", None),
         (Given::Boolean, Form::Text | Form::Number) => wrong("true or false", None),
+        (Given::Null, _) => wrong("the null of HL7 v2", Some("leave it out: what is empty is not written")),
         (Given::Structure(name), _) => wrong(&format!("a {name}"), Some("write its parts one by one")),
         (Given::Reference(_), _) => wrong("a Reference", None),
     }

@@ -1,5 +1,6 @@
 //! `from` and `to`: what a mapping reads and writes.
 
+use adapters::hl7v2::grammar::{Version, message_structure};
 use adapters::{fhir, hl7v2};
 
 use super::Checker;
@@ -31,10 +32,13 @@ impl Checker<'_> {
         })
     }
 
-    pub(super) fn target_format(&mut self, text: &Text) -> Option<TargetFormat> {
+    /// `version` is that in which HL7 v2 is written.
+    pub(super) fn target_format(&mut self, text: &Text, version: Version) -> Option<TargetFormat> {
         let mut words = text.value.split_whitespace();
         match (words.next(), words.next(), words.next()) {
-            (Some("hl7v2"), Some(kind), None) => message_type(kind).map(TargetFormat::Hl7v2),
+            (Some("hl7v2"), Some(kind), None) => {
+                message_type(kind).map(|kind| TargetFormat::Hl7v2(kind.written_in(version)))
+            }
             (Some("fhir"), Some(name), None) if fhir::grammar::resource(name).is_some() => {
                 Some(TargetFormat::Fhir(name.to_owned()))
             }
@@ -81,7 +85,16 @@ fn message_type(text: &str) -> Option<MessageType> {
         code: code.to_owned(),
         trigger: trigger.to_owned(),
         structure: hl7v2::grammar::structure_of(code, trigger, ""),
+        version: Version::USUAL,
     })
+}
+
+impl MessageType {
+    /// The type as a version writes it: MSH-9.3 came with 2.3.1, and names what the version calls the structure.
+    fn written_in(self, version: Version) -> MessageType {
+        let structure = message_structure(version, &self.code, &self.trigger, "").map(|structure| structure.name());
+        MessageType { structure: structure.filter(|_| version > Version::V2_3), version, ..self }
+    }
 }
 
 fn is_resource(text: &str) -> bool {

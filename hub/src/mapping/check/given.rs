@@ -1,6 +1,6 @@
 //! What an expression can give, as far as that is known before a message comes.
 
-use crate::mapping::plan::{Call, Op};
+use crate::mapping::plan::{Call, Op, Variable};
 use crate::mapping::tables::{Row, Unknown};
 
 /// One of the things that an expression may give.
@@ -10,6 +10,8 @@ pub(super) enum Given {
     Literal(String),
     /// Some text.
     Text,
+    /// The null of HL7 v2.
+    Null,
     /// A number.
     Number,
     /// True or false.
@@ -38,7 +40,7 @@ fn gather(op: &Op, found: &mut Vec<Given>) {
         }
         Op::Name { op, .. } => gather(op, found),
         Op::Attempt(value) => gather(value, found),
-        Op::Index => found.push(Given::Number),
+        Op::Variable(Variable::Index) => found.push(Given::Number),
         Op::Place | Op::Variable(_) | Op::Field { .. } | Op::Part { .. } | Op::Joined(_) => found.push(Given::Text),
         Op::Json { .. } => found.push(Given::Unknown),
         Op::FirstOf(parts) => parts.iter().for_each(|part| gather(part, found)),
@@ -73,6 +75,7 @@ fn gather_call(call: &Call, found: &mut Vec<Given>) {
         "integer" | "decimal" | "count" => found.push(Given::Number),
         "boolean" | "is_null" | "matches" => found.push(Given::Boolean),
         "element" => found.push(Given::Unknown),
+        "null" => found.push(Given::Null),
         _ => found.push(Given::Text),
     }
 }
@@ -81,7 +84,7 @@ fn of_table(call: &Call, found: &mut Vec<Given>) {
     let Some(table) = &call.table else { return found.push(Given::Unknown) };
     found.extend(table.rows().map(|(_, row)| of_row(row)));
     match table.unknown() {
-        Unknown::Reject | Unknown::Hold => {}
+        Unknown::Reject | Unknown::Hold | Unknown::Nothing => {}
         Unknown::Pass => found.push(Given::Text),
         Unknown::Default(row) => found.push(of_row(row)),
     }
@@ -110,7 +113,7 @@ pub(super) fn is_sure(op: &Op, guards: &[String]) -> bool {
     let all_sure = |part: &Op| is_sure(part, guards);
     match op {
         Op::Text(text) => !text.is_empty(),
-        Op::Number(_) | Op::Boolean(_) | Op::Variable(_) | Op::Index | Op::Place => true,
+        Op::Number(_) | Op::Boolean(_) | Op::Variable(_) | Op::Place => true,
         Op::Name { op, .. } => is_sure(op, guards),
         Op::Compare { .. } | Op::In { .. } | Op::Exists(_) | Op::Not(_) | Op::And(_) | Op::Or(_) => true,
         Op::Field { .. } | Op::Json { .. } => key(op).is_some_and(|key| guards.contains(&key)),
@@ -121,10 +124,11 @@ pub(super) fn is_sure(op: &Op, guards: &[String]) -> bool {
             branches().any(is_required) || otherwise.is_some() && branches().all(all_sure)
         }
         Op::Call(call) => match call.function.name {
-            "required" | "count" => true,
+            "required" | "count" | "null" => true,
             "default" => call.arguments.iter().any(all_sure),
             // These may find nothing in what there is.
             "regex" | "substring" | "code_of" | "table_reverse" | "time" | "instant" => false,
+            _ if call.table.as_ref().is_some_and(|table| *table.unknown() == Unknown::Nothing) => false,
             _ => call.arguments.first().is_some_and(all_sure),
         },
     }

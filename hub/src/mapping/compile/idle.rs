@@ -32,7 +32,7 @@ pub(super) fn never_holds(condition: &Op) -> bool {
 
 fn parts_of(op: &Op) -> Vec<&Op> {
     match op {
-        Op::Text(_) | Op::Number(_) | Op::Boolean(_) | Op::Variable(_) | Op::Index | Op::Place => Vec::new(),
+        Op::Text(_) | Op::Number(_) | Op::Boolean(_) | Op::Variable(_) | Op::Place => Vec::new(),
         // It is looked at where it is given.
         Op::Name { .. } => Vec::new(),
         Op::Field { .. } | Op::Part { .. } | Op::Json { .. } => Vec::new(),

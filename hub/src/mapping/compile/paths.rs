@@ -57,7 +57,7 @@ impl Walk<'_, '_> {
 }
 
 /// What could stand there: all of it if that is little, else the first and the last.
-fn nearby(unknown: &Unknown) -> Option<String> {
+pub(in crate::mapping) fn nearby(unknown: &Unknown) -> Option<String> {
     let named = |one: &Possible| format!("{} {}", one.name, one.text);
     match unknown.possible.as_slice() {
         [] => None,

@@ -10,6 +10,9 @@ use crate::arabic::{fold_digit, search_form};
 use crate::mapping::error::Fault;
 use crate::mapping::value::Val;
 
+/// The null of HL7 v2 (HL7 v2.5.1 section 2.5.3.6): delete what you have.
+pub(in crate::mapping) const NULL: &str = "\"\"";
+
 pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         name: "text",
@@ -150,6 +153,20 @@ pub(super) const FUNCTIONS: &[Function] = &[
             let value = arguments.take(0);
             if value.is_empty() { Err(Fault::Missing) } else { Ok(value) }
         },
+    },
+    Function {
+        name: "null",
+        parameters: &[],
+        returns: Kind::Text,
+        doc: "The null of HL7 v2, `\"\"`: the receiver shall delete what it has. For HL7 v2 targets only; a text of the source is never written as a null.",
+        example: Example {
+            given: r#"{"telecom":null}"#,
+            expression: "null() if is_null(telecom) else telecom",
+            gives: r#""\"\"""#,
+        },
+        may_fail: false,
+        takes: Takes::Whole,
+        run: |_| Ok(Val::from(NULL)),
     },
     Function {
         name: "is_null",

@@ -120,6 +120,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
 
 const INVALID: Fault = Fault::Invalid("the value is no date or time");
 
+/// Whether the text is a time as HL7 v2 writes it (DTM): digits without signs between them, and one that exists.
+pub(in crate::mapping) fn is_hl7_time(text: &str) -> bool {
+    Moment::of_digits(text).is_some()
+}
+
 /// A time as precise as it was written.
 struct Moment {
     year: i16,
