@@ -272,6 +272,9 @@ fn segments_in(block: &DeclaredBlock, names: &mut Vec<String>) {
 
 /// What was probably meant, or what there is.
 fn known_in(outline: &Outline, scope: Scope, name: &str) -> Option<String> {
+    if matches!(scope, Scope::Slot(_)) {
+        return Some("let a block of its own write it, or one that adds the group that has both".to_owned());
+    }
     let known = if name.len() == 3 { outline.segment_names(scope) } else { outline.group_names(scope) };
     let names = || known.iter().copied();
     let few = (1..=LISTED_MAX).contains(&known.len());
