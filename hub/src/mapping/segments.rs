@@ -126,12 +126,7 @@ impl<'r> SegmentWriter<'_, 'r> {
     }
 
     /// Repetitions of a field, after those that are there.
-    fn list(
-        &self,
-        list: &'r FieldList,
-        at: &Position<'r>,
-        values: &mut Vec<(Place, String)>,
-    ) -> Result<(), MapError> {
+    fn list(&self, list: &'r FieldList, at: &Position<'r>, values: &mut Vec<(Place, String)>) -> Result<(), MapError> {
         let same = values.iter().filter(|(place, _)| place.field == list.field);
         let mut number = same.map(|(place, _)| place.repetition.unwrap_or(1)).max().unwrap_or_default();
         for position in self.kept(&list.block, at)? {

@@ -130,9 +130,7 @@ impl Checker<'_> {
     /// The place among the entries of the segment that is written into.
     fn entry_of(&mut self, at: &Text, target: &SegmentTarget, draft: &mut Draft<'_>) -> usize {
         let (name, occurrence) = (&target.segment, target.occurrence);
-        let is_it = |entry: &Entry| {
-            matches!(&entry.part, SegmentsPart::Segment(plan) if plan.name == *name && plan.occurrence == occurrence)
-        };
+        let is_it = |entry: &Entry| matches!(&entry.part, SegmentsPart::Segment(plan) if plan.name == *name && plan.occurrence == occurrence);
         if let Some(place) = draft.entries.iter().position(is_it) {
             return place;
         }
@@ -148,29 +146,35 @@ impl Checker<'_> {
         if to.contains('-') {
             return self.field_list(block, level, draft);
         }
-        let after = block.after.as_ref().map(|after| after.value.as_str());
-        let mut inner = Vec::new();
-        segments_in(block, &mut inner);
-        let position = draft.placer.block(to, inner, after);
-        let position = position.map_err(|why| match (&why, &block.after) {
-            (Misplaced::NothingBefore | Misplaced::Behind(_), Some(after)) => {
-                self.report_misplaced(after, to, why, draft.within);
-            }
-            _ => self.report_misplaced(&block.to, to, why, draft.within),
-        });
-        let position = position.ok();
+        let position = self.block_position(block, draft);
         let scope = position.as_ref().and_then(|position| position.scope);
         // Inside a block that has no place, nothing is known.
         let outline = draft.within.outline.filter(|_| scope.is_some());
         let within = Within { outline, scope: scope.unwrap_or(Scope::MESSAGE) };
         let prefix = format!("{}{to}.", level.prefix);
-        let inner = Level { declared: &block.to, ..level };
-        let compiled = self.block(block, inner, &prefix, |checker, level| {
-            checker.segment_level(&block.rules, &block.blocks, level, within)
+        let around = Level { declared: &block.to, ..level };
+        let compiled = self.block(block, around, &prefix, |checker, inside| {
+            checker.segment_level(&block.rules, &block.blocks, inside, within)
         });
         if let Some(compiled) = compiled {
             draft.entries.push(Entry::new(position, to, &block.to, SegmentsPart::Block(compiled)));
         }
+    }
+
+    fn block_position(&mut self, block: &DeclaredBlock, draft: &mut Draft<'_>) -> Option<Position> {
+        let to = &block.to;
+        let mut names = Vec::new();
+        segments_in(block, &mut names);
+        let why = match draft.placer.block(&to.value, names, block.after.as_ref().map(|after| after.value.as_str())) {
+            Ok(position) => return Some(position),
+            Err(why) => why,
+        };
+        let at = match (&why, &block.after) {
+            (Misplaced::NothingBefore | Misplaced::Behind(_), Some(after)) => after,
+            _ => to,
+        };
+        self.report_misplaced(at, &to.value, why, draft.within);
+        None
     }
 
     fn report_misplaced(&mut self, at: &Text, name: &str, why: Misplaced, within: Within<'_>) {
@@ -187,7 +191,11 @@ impl Checker<'_> {
             Misplaced::Behind(last) => {
                 let places = places_of(outline, within.scope, name);
                 let message = format!("no {name} of {scope} stands after {last}");
-                (codes::OUT_OF_ORDER, message, Some(format!("it stands in {places}: say which with `after`, or write it sooner")))
+                (
+                    codes::OUT_OF_ORDER,
+                    message,
+                    Some(format!("it stands in {places}: say which with `after`, or write it sooner")),
+                )
             }
             Misplaced::Once => {
                 (codes::OUT_OF_ORDER, format!("{name} stands once in {scope}, and this is another one"), None)
@@ -229,7 +237,13 @@ impl Checker<'_> {
         }
     }
 
-    fn check_repetitions(&mut self, rule: &DeclaredRule, target: &SegmentTarget, compiled: &Compiled, resolved: &Resolved) {
+    fn check_repetitions(
+        &mut self,
+        rule: &DeclaredRule,
+        target: &SegmentTarget,
+        compiled: &Compiled,
+        resolved: &Resolved,
+    ) {
         let Some(most) = resolved.field.and_then(|field| field.repetitions) else { return };
         let name = format!("{}-{}", target.segment, target.place.field);
         if target.place.repetition.is_some_and(|repetition| repetition > u32::from(most)) {

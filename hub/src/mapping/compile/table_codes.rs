@@ -45,11 +45,13 @@ impl Walk<'_, '_> {
             return;
         }
         let found = paths.iter().map(|path| self.outside(path, code)).collect::<Option<Vec<Outside>>>();
-        let (Some(path), Some(Outside { table, help })) = (paths.first(), found.and_then(|found| found.into_iter().next()))
+        let (Some(path), Some(Outside { table, help })) =
+            (paths.first(), found.and_then(|found| found.into_iter().next()))
         else {
             return;
         };
-        let message = format!("{path} is never `{code}`{of}: HL7 table {} ({}) has no such code", table.number, table.text);
+        let message =
+            format!("{path} is never `{code}`{of}: HL7 table {} ({}) has no such code", table.number, table.text);
         let place = self.text.place(self.compiler.source, span);
         let finding = Finding::warning(codes::NOT_IN_TABLE, self.compiler.source, place, message);
         self.compiler.findings.push(finding.with_help_if(help));
@@ -61,7 +63,9 @@ impl Walk<'_, '_> {
         let structure = self.ground.structure.or(header)?;
         let usual = resolve(Version::USUAL, structure, path).ok()?.element().and_then(|usual| outside(usual, code))?;
         let of_version = |version: Version| Grammar::of(version).resolve(structure, path).ok()?.element();
-        let may_have = |element: &Element| outside(element, code).is_none();
+        // Older versions leave out which table a component has.
+        let says_nothing = |element: &Element| element.data_type == "ID" && element.table.is_none();
+        let may_have = |element: &Element| !says_nothing(element) && outside(element, code).is_none();
         let is_known = Version::ALL.into_iter().filter_map(of_version).any(may_have);
         (!is_known).then_some(usual)
     }

@@ -22,8 +22,7 @@ fn names(lines: &[String]) -> String {
 }
 
 /// Rules that write every segment that RRE^O12 requires, whatever the event says.
-const ANSWER: &str =
-    "[set]\n\"MSA-1\" = '\"AA\"'\n\"MSA-2\" = '\"1\"'\n\"PID-3\" = '\"1\"'\n\"PID-5\" = '\"A\"'\n\"ORC-1\" = '\"OK\"'\n";
+const ANSWER: &str = "[set]\n\"MSA-1\" = '\"AA\"'\n\"MSA-2\" = '\"1\"'\n\"PID-3\" = '\"1\"'\n\"PID-5\" = '\"A\"'\n\"ORC-1\" = '\"OK\"'\n";
 
 #[test]
 fn the_resources_of_the_fixtures_give_the_golden_messages() {
@@ -59,7 +58,8 @@ fn segments_stand_in_the_order_of_the_structure_whatever_that_of_the_file() {
 #[test]
 fn a_segment_of_several_places_gets_the_next_after_what_the_file_names_before() {
     let note = |after: &str| {
-        let rules = format!("{ANSWER}[[for]]\neach = 'n'\nto = 'NTE'\nafter = '{after}'\nset = {{ \"NTE-3\" = '.' }}\n");
+        let rules =
+            format!("{ANSWER}[[for]]\neach = 'n'\nto = 'NTE'\nafter = '{after}'\nset = {{ \"NTE-3\" = '.' }}\n");
         names(&lines("RRE^O12", &rules, r#"{"n": ["a", "b"]}"#))
     };
     assert_eq!(note("MSA"), "MSA NTE NTE PID ORC");
@@ -86,7 +86,9 @@ fn a_second_of_a_segment_begins_its_group_anew() {
 
 #[test]
 fn local_segments_stay_where_the_file_has_them() {
-    let rules = format!("{ANSWER}\"ZRX-1\" = '\"x\"'\n[[for]]\neach = 'z'\nto = 'ZPI'\nafter = 'PID'\nset = {{ \"ZPI-2.3\" = '.' }}\n");
+    let rules = format!(
+        "{ANSWER}\"ZRX-1\" = '\"x\"'\n[[for]]\neach = 'z'\nto = 'ZPI'\nafter = 'PID'\nset = {{ \"ZPI-2.3\" = '.' }}\n"
+    );
     let lines = lines("RRE^O12", &rules, r#"{"z": ["a"]}"#);
     assert_eq!(names(&lines), "MSA PID ZPI ORC ZRX");
     assert_eq!(lines[2], "ZPI||^^a");
@@ -102,7 +104,9 @@ fn repetitions_of_a_field_keep_together_what_belongs_together() {
 
 #[test]
 fn a_null_is_written_where_a_rule_says_so_and_never_because_a_text_looks_like_one() {
-    let rules = format!("{ANSWER}\"PID-7\" = 'null() if is_null(born) else born'\n\"PID-8\" = 'sex'\n\"PID-11.3\" = 'null()'\n");
+    let rules = format!(
+        "{ANSWER}\"PID-7\" = 'null() if is_null(born) else born'\n\"PID-8\" = 'sex'\n\"PID-11.3\" = 'null()'\n"
+    );
     let lines = lines("RRE^O12", &rules, r#"{"born": null, "sex": "\"\""}"#);
     assert_eq!(lines[1], r#"PID|||1||A||""||||^^"""#);
 }
@@ -110,7 +114,9 @@ fn a_null_is_written_where_a_rule_says_so_and_never_because_a_text_looks_like_on
 #[test]
 fn a_version_has_its_own_header() {
     let header = |version: &str| {
-        let rules = format!("[set]\n\"MSH-12\" = '\"{version}\"'\n\"EVN-2\" = '\"2026\"'\n\"PID-3.1\" = '\"1\"'\n\"PID-3.5\" = '\"MR\"'\n\"PID-5\" = '\"A\"'\n\"PV1-2\" = '\"N\"'\n");
+        let rules = format!(
+            "[set]\n\"MSH-12\" = '\"{version}\"'\n\"EVN-2\" = '\"2026\"'\n\"PID-3.1\" = '\"1\"'\n\"PID-3.5\" = '\"MR\"'\n\"PID-5\" = '\"A\"'\n\"PV1-2\" = '\"N\"'\n"
+        );
         let message = String::from_utf8(message_of("ADT^A08", &rules, "{}")).unwrap();
         let fields: Vec<String> = message.split(['|', '\r']).map(str::to_owned).collect();
         (fields[8].clone(), fields[11].clone())
@@ -146,7 +152,9 @@ fn a_message_is_written_in_the_character_set_that_it_declares() {
         let message = message(charset, "فاطمة");
         assert!(message.windows(bytes.len()).any(|part| part == bytes), "{charset}");
     }
-    let text = format!("name = 'm'\nversion = 1\nfrom = 'event'\nto = 'hl7v2 RRE^O12'\n{ANSWER}\"MSH-18\" = 'charset'\n\"PID-6\" = 'name'\n");
+    let text = format!(
+        "name = 'm'\nversion = 1\nfrom = 'event'\nto = 'hl7v2 RRE^O12'\n{ANSWER}\"MSH-18\" = 'charset'\n\"PID-6\" = 'name'\n"
+    );
     let mapping = compile("mappings/m.toml", &text);
     for event in [r#"{"charset": "8859/6", "name": "日本"}"#, r#"{"charset": "KLINGON", "name": "x"}"#] {
         let error = mapping.run(&Document::Json(serde_json::from_str(event).unwrap()), &context()).unwrap_err();

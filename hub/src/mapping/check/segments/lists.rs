@@ -33,20 +33,26 @@ impl Checker<'_> {
         self.check_list(block, &target, draft.within);
         let place = self.entry_of(&block.to, &target, draft);
         let number = draft.entries.get(place).map_or(0, |entry| entry.writes.len());
-        let (parts, writes, clashes) = (Vec::new(), Vec::new(), Vec::new());
-        let mut list = ListDraft { field: &target, within: draft.within, number, parts, writes, clashes };
-        let compiled = self.block(block, level, level.prefix, |checker, level| {
+        let mut list = ListDraft {
+            field: &target,
+            within: draft.within,
+            number,
+            parts: Vec::new(),
+            writes: Vec::new(),
+            clashes: Vec::new(),
+        };
+        let compiled = self.block(block, level, level.prefix, |checker, inside| {
             for rule in &block.rules {
-                checker.list_rule(rule, level, &mut list);
+                checker.list_rule(rule, inside, &mut list);
             }
             std::mem::take(&mut list.parts)
         });
         let ListDraft { writes, clashes, .. } = list;
         self.report_clashes(clashes);
-        let (Some(entry), Some(block)) = (draft.entries.get_mut(place), compiled) else { return };
+        let (Some(entry), Some(compiled)) = (draft.entries.get_mut(place), compiled) else { return };
         entry.writes.extend(writes);
         if let SegmentsPart::Segment(plan) = &mut entry.part {
-            plan.lists.push(FieldList { field: target.place.field, block });
+            plan.lists.push(FieldList { field: target.place.field, block: compiled });
         }
     }
 

@@ -111,7 +111,9 @@ impl<'o> Placer<'o> {
 
     fn slots(&self, outline: &Outline, name: &str) -> Vec<(Scope, Key)> {
         let slots = outline.slots_of(self.scope, name).into_iter();
-        slots.map(|slot| (Scope::Slot(slot), self.key(outline, &outline.around(slot, self.scope), Some(slot)))).collect()
+        slots
+            .map(|slot| (Scope::Slot(slot), self.key(outline, &outline.around(slot, self.scope), Some(slot))))
+            .collect()
     }
 
     /// Of several places the next after the cursor; the only one wherever it is.

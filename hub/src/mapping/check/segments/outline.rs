@@ -112,7 +112,7 @@ impl Outline {
 
     /// Whether a group is another one, or inside it.
     pub fn is_inside(&self, group: usize, within: usize) -> bool {
-        let parent = |group: &usize| self.groups.get(*group).and_then(|group| group.parent);
+        let parent = |inner: &usize| self.groups.get(*inner).and_then(|outline| outline.parent);
         std::iter::successors(Some(group), parent).any(|group| group == within)
     }
 
@@ -120,9 +120,7 @@ impl Outline {
     pub fn name(&self, scope: Scope) -> &'static str {
         match scope {
             Scope::Group(group) => self.groups.get(group).map_or("", |group| group.name),
-            Scope::Slot(slot) => {
-                self.slots.get(slot).and_then(|slot| slot.names.first()).copied().unwrap_or_default()
-            }
+            Scope::Slot(slot) => self.slots.get(slot).and_then(|slot| slot.names.first()).copied().unwrap_or_default(),
         }
     }
 

@@ -84,7 +84,8 @@ impl Checker<'_> {
     }
 
     fn check_length(&mut self, rule: &DeclaredRule, leaf: &Leaf, text: &str) {
-        let Some(most) = leaf.length.filter(|most| usize::try_from(*most).is_ok_and(|most| text.chars().count() > most))
+        let Some(most) =
+            leaf.length.filter(|most| usize::try_from(*most).is_ok_and(|most| text.chars().count() > most))
         else {
             return;
         };
@@ -96,7 +97,8 @@ impl Checker<'_> {
 
     /// MSH-12 and MSH-18 say how the message is written: the hub must be able to.
     pub(super) fn check_header(&mut self, rule: &DeclaredRule, field: u16, op: &Op) {
-        let literals = given(op).into_iter().filter_map(|one| if let Given::Literal(text) = one { Some(text) } else { None });
+        let literals =
+            given(op).into_iter().filter_map(|one| if let Given::Literal(text) = one { Some(text) } else { None });
         for text in literals {
             if field == 12 && Version::named(&text).is_none() {
                 let help = format!("write one of {}", Version::ALL.map(Version::name).join(", "));
