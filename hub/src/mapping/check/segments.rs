@@ -155,17 +155,7 @@ impl<'c> Checker<'c> {
         if to.contains('-') {
             return self.field_list(placed, target, level, draft);
         }
-        let after = block.after.as_ref().map(|after| after.value.as_str());
-        let mut inner = Vec::new();
-        segments_in(block, &mut inner);
-        let position = draft.placer.block(to, inner, after);
-        let position = position.map_err(|why| match (&why, &block.after) {
-            (Misplaced::NothingBefore | Misplaced::Behind(_), Some(after)) => {
-                self.report_misplaced(after, to, why, draft.within);
-            }
-            _ => self.report_misplaced(target, to, why, draft.within),
-        });
-        let position = position.ok();
+        let position = self.block_position(block, target, draft);
         let scope = position.as_ref().and_then(|position| position.scope);
         // Inside a block that has no place, nothing is known.
         let outline = draft.within.outline.filter(|_| scope.is_some());
@@ -177,6 +167,21 @@ impl<'c> Checker<'c> {
         if let Some(compiled) = compiled {
             draft.entries.push(Entry::new(position, to, (target, placed.origin), SegmentsPart::Block(compiled)));
         }
+    }
+
+    fn block_position(&mut self, block: &DeclaredBlock, to: &Text, draft: &mut Draft<'_>) -> Option<Position> {
+        let mut names = Vec::new();
+        segments_in(block, &mut names);
+        let why = match draft.placer.block(&to.value, names, block.after.as_ref().map(|after| after.value.as_str())) {
+            Ok(position) => return Some(position),
+            Err(why) => why,
+        };
+        let at = match (&why, &block.after) {
+            (Misplaced::NothingBefore | Misplaced::Behind(_), Some(after)) => after,
+            _ => to,
+        };
+        self.report_misplaced(at, &to.value, why, draft.within);
+        None
     }
 
     fn report_misplaced(&mut self, at: &Text, name: &str, why: Misplaced, within: Within<'_>) {
@@ -297,6 +302,9 @@ fn segments_in(block: &DeclaredBlock, names: &mut Vec<String>) {
 
 /// What was probably meant, or what there is.
 fn known_in(outline: &Outline, scope: Scope, name: &str) -> Option<String> {
+    if matches!(scope, Scope::Slot(_)) {
+        return Some("let a block of its own write it, or one that adds the group that has both".to_owned());
+    }
     let known = if name.len() == 3 { outline.segment_names(scope) } else { outline.group_names(scope) };
     let names = || known.iter().copied();
     let few = (1..=LISTED_MAX).contains(&known.len());
