@@ -314,7 +314,7 @@ async fn replays_and_reloads_reach_the_hub_and_say_why_not() {
         assert_eq!(served.post(&format!("/api/v1/dead-letters/{name}/replay")).await.status, 200);
     }
     assert!(served.post("/api/v1/dead-letters/nothing/replay").await.is_problem(404, "HUB0802"));
-    let expected = [format!("message {}", ids[2]), format!("delivery {}.1.1", ids[5]), format!("poisoned {}", ids[4])];
+    let expected = [format!("message {}", ids[2]), format!("delivery {}.1.1", ids[5]), format!("run {}.1", ids[4])];
     assert_eq!(*fake.done.lock().unwrap(), expected);
 
     let broken = fake.folder.path().join("broken.toml");

@@ -87,7 +87,7 @@ async fn dead_letters_are_listed_shown_and_replayed() {
     assert!(shown.contains("dead-lettered") && !shown.contains(CANARY), "{shown}");
     let replayed = hub(&["dead-letters", "replay", "--all", "--http", &http]).await.ended(Exit::Success).printed;
     assert_eq!(replayed.matches("replayed").count(), 2, "{replayed}");
-    assert_eq!(*fake.done.lock().unwrap(), [format!("poisoned {poisoned}"), format!("delivery {delivery}")]);
+    assert_eq!(*fake.done.lock().unwrap(), [format!("run {poisoned}.1"), format!("delivery {delivery}")]);
     let mixed = hub(&["dead-letters", "replay", "nothing", &delivery, "--http", &http, "--json"]).await;
     let results = mixed.ended(Exit::Failed).json();
     assert_eq!(results["letters"][0]["replayed"], false);
