@@ -106,11 +106,7 @@ struct CodingRow {
 }
 
 /// `POST /api/v1/codes`: a row more in the file of a table, and the configuration again.
-pub(super) async fn add(
-    api: web::Data<Api>,
-    request: HttpRequest,
-    body: web::Bytes,
-) -> Result<HttpResponse, Problem> {
+pub(super) async fn add(api: web::Data<Api>, request: HttpRequest, body: web::Bytes) -> Result<HttpResponse, Problem> {
     let shape = "the body must be JSON with `table`, `code`, and `value` or `coding` (`system`, `code`, `display`)";
     let addition: Addition = serde_json::from_slice(&body).map_err(|_| Problem::parameter(shape))?;
     let new = addition.into_code().ok_or_else(|| Problem::parameter(shape))?;

@@ -11,7 +11,10 @@ use bytes::Bytes;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 
-use super::{CodeError, Control, DestinationStatus, NewCode, Options, Part, ReloadError, SearchBy, Server, SourceStatus, TapEvent};
+use super::{
+    CodeError, Control, DestinationStatus, NewCode, Options, Part, ReloadError, SearchBy, Server, SourceStatus,
+    TapEvent,
+};
 use crate::config::{Limits, Settings};
 use crate::journey::Live;
 use crate::journey::dead_letter::ReplayError;

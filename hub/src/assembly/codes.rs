@@ -33,7 +33,7 @@ impl Assembly {
         found.map_err(|findings| CodeError::Reload(ReloadError::Findings(findings)))?;
         let written = tokio::task::spawn_blocking(move || replace(&path, &changed)).await;
         written.map_err(io::Error::other).and_then(|written| written).map_err(unwritable)?;
-        fail::fail_point!("codes.after_write", |_| Err(CodeError::Reload(ReloadError::Part)));
+        fail::fail_point!("codes.after_write");
         self.reload_alone().await.map_err(|error| CodeError::Reload(told(error)))
     }
 }

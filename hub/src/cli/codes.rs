@@ -143,7 +143,8 @@ async fn add(hub: &Hub, table: &str, row: &Value, output: &mut Output<'_>) -> Ou
         output.value(&answer)?;
     } else {
         let configuration = text_of(&answer, "configuration");
-        output.line(&format!("the table {table} has the code; the hub uses configuration {configuration} from now on"))?;
+        output
+            .line(&format!("the table {table} has the code; the hub uses configuration {configuration} from now on"))?;
     }
     Ok(Exit::Success)
 }

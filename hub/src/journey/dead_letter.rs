@@ -12,8 +12,8 @@ use super::consume::shard_of;
 use super::route::commit_surely;
 use super::{Accepted, Answered, Hub, Journaled, Only};
 use crate::store::{
-    Cause, DeliveryChange, DeliveryId, DeliveryState, Journey, MessageId, MessageRef, NewRun, OpenDelivery, Row,
-    RunId, RunState, StoreError, UnitOfWork,
+    Cause, DeliveryChange, DeliveryId, DeliveryState, Journey, MessageId, MessageRef, NewRun, OpenDelivery, Row, RunId,
+    RunState, StoreError, UnitOfWork,
 };
 use crate::telemetry::Metrics;
 

@@ -17,7 +17,8 @@ use super::map::Mapped;
 use super::route::{Shard, commit_surely, out_of_hand};
 use super::{Accepted, Hub, Journaled, Live, Only, WasHeld};
 use crate::store::{
-    AwaitedCode, Cause, HeldFilter, HeldRun, MessageId, MessageRef, NewRun, Outcome, Row, RunId, RunState, StoreError, UnitOfWork,
+    AwaitedCode, Cause, HeldFilter, HeldRun, MessageId, MessageRef, NewRun, Outcome, Row, RunId, RunState, StoreError,
+    UnitOfWork,
 };
 use crate::telemetry::Metrics;
 
@@ -251,7 +252,10 @@ impl Shard {
                 batch.extend(self.read_again(run, &mut stuck).await?);
             }
         }
-        self.take_through(batch).await?;
+        if !batch.is_empty() {
+            self.take_through(batch).await?;
+            fail::fail_point!("release.after_commit");
+        }
         stuck.iter().for_each(|place| Arc::make_mut(&mut self.holding.held).stick(place));
         if is_last {
             self.holding.end_pass();
@@ -261,11 +265,7 @@ impl Shard {
 
     /// The message of a held run. One that does not read back is a dead letter; if it cannot be read just now, its
     /// place is `stuck`.
-    async fn read_again(
-        &mut self,
-        run: HeldRun,
-        stuck: &mut HashSet<Place>,
-    ) -> Result<Option<Accepted>, StoreError> {
+    async fn read_again(&mut self, run: HeldRun, stuck: &mut HashSet<Place>) -> Result<Option<Accepted>, StoreError> {
         let id = run.held.id.message;
         let read = self.hub.store.message(id).await;
         let stored = match read.and_then(|stored| stored.ok_or(StoreError::CorruptMessage(id))) {
@@ -337,7 +337,8 @@ impl Shard {
         let run_no = message.held.as_ref().map_or(0, |was| was.run_no);
         let after = Some(RunId { message: message.id, run_no: run_no.saturating_sub(1) });
         let rows = self.hub.store.held(HeldFilter { after, limit: 1, ..HeldFilter::default() }).await?;
-        let own: Vec<HeldRun> = rows.into_iter().filter(|run| run.held.id == RunId { message: message.id, run_no }).collect();
+        let own: Vec<HeldRun> =
+            rows.into_iter().filter(|run| run.held.id == RunId { message: message.id, run_no }).collect();
         self.bury_held(&own, &Cause::from(error)).await?;
         if accepted.suspect {
             commit_surely(&self.hub, vec![UnitOfWork::of(vec![out_of_hand(accepted)])]).await?;
