@@ -59,7 +59,7 @@ pub(super) struct ShardPlan<'a> {
 /// Starts publisher, consumers and shards. Each shard has what it holds; after a process that died, what is
 /// released first goes alone.
 pub(super) fn start_stages(hub: &Arc<Hub>, root: &Root, shards_of: ShardPlan<'_>) -> Stages {
-    let ShardPlan { arbiters, held, died } = shards_of;
+    let ShardPlan { arbiters, held: all_held, died } = shards_of;
     let channels = Channel::ALL.map(Channel::name);
     let broker: Arc<dyn Broker> = Arc::new(Embedded::new(&channels, PARTITIONS));
     let (records, published) = mpsc::channel(publish::QUEUE_MAX);
@@ -73,7 +73,7 @@ pub(super) fn start_stages(hub: &Arc<Hub>, root: &Root, shards_of: ShardPlan<'_>
     let mut events = Vec::with_capacity(arbiters.len());
     let mut releaser = Releaser { ask: watch::Sender::new(()), refusals: Vec::with_capacity(arbiters.len()) };
     let suspects = if died { release::SUSPECTS_MAX } else { 0 };
-    for ((arbiter, held), number) in arbiters.iter().zip(held).zip(1_usize..) {
+    for ((arbiter, held), number) in arbiters.iter().zip(all_held).zip(1_usize..) {
         let (accept, accepted) = mpsc::channel(route::QUEUE_MAX);
         let (tell, told) = mpsc::channel(route::EVENTS_MAX);
         let routing = Arc::clone(hub);

@@ -103,6 +103,12 @@ impl Held {
         self.lanes.values_mut().flatten().for_each(|queue| queue.is_stuck = false);
     }
 
+    /// As much as may be held.
+    #[cfg(test)]
+    pub fn full() -> Held {
+        Held { runs: HELD_MAX, ..Held::default() }
+    }
+
     fn queue(&self, route: &str, lane: Option<Lane>) -> Option<&Queue> {
         self.lanes.get(&lane?)?.iter().find(|queue| *queue.route == *route)
     }

@@ -147,8 +147,6 @@ impl<'a> Pass<'a> {
 
     /// A run waits: for the code that `error` names, or behind others of its lane.
     fn hold(&mut self, route: &Route, run_no: u32, error: Option<&MapError>, held: &mut View) {
-        let lane = self.message.lane.filter(|_| route.order == Order::Key);
-        let place = Place { route: route.id.as_str().into(), lane };
         let code = error.and_then(|error| error.held.as_ref());
         let code = code.map(|code| AwaitedCode { table: code.table.as_str().into(), code: code.code.as_str().into() });
         let was = self.message.held.as_ref();
@@ -163,6 +161,8 @@ impl<'a> Pass<'a> {
             let cause = Cause::new(&cause.code, &format!("{}; {objection}", cause.reason));
             return self.end_run(Some(route), run_no, RunState::DeadLettered, Some(cause));
         }
+        let lane = self.message.lane.filter(|_| route.order == Order::Key);
+        let place = Place { route: route.id.as_str().into(), lane };
         held.add(place.clone());
         self.end_run(Some(route), run_no, RunState::Held, Some(cause));
         self.mapped.rows.push(Row::Hold(NewHeld {
@@ -283,3 +283,6 @@ fn reason_of(error: &MapError) -> String {
     let table = error.table.as_ref().map_or_else(String::new, |table| format!(" (table {table})"));
     format!("{} {}: {}{table}{from}", error.rule, error.path, error.reason)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,16 +6,18 @@
 //! lane waits on. The unit that writes the new run also lets the held one go, and fails if that was gone already:
 //! a crash in the middle leaves the rest held, and nothing goes twice (H3, H5).
 
+mod holding;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::consume::shard_of;
-use super::hold::{Held, Place, count_held};
+pub use self::holding::Holding;
+use super::hold::Place;
 use super::map::Mapped;
 use super::route::{Shard, commit_surely, out_of_hand};
-use super::{Accepted, Hub, Journaled, Live, Only, WasHeld};
+use super::{Accepted, Hub, Journaled, Only, WasHeld};
 use crate::store::{
     AwaitedCode, Cause, HeldFilter, HeldRun, MessageId, MessageRef, NewRun, Outcome, Row, RunId, RunState, StoreError,
     UnitOfWork,
@@ -79,173 +81,24 @@ impl Releaser {
     }
 }
 
-/// What a shard knows of what it holds.
-pub struct Holding {
-    /// Where runs are held.
-    pub held: Arc<Held>,
-    /// Something may go again.
-    pub asked: watch::Receiver<()>,
-    /// What operators refuse.
-    pub refusals: mpsc::Receiver<Refusal>,
-    /// Which shard this is, of how many.
-    pub shard: (usize, usize),
-    /// So many of the next runs go alone.
-    pub suspects: usize,
-    pass: Option<Pass>,
-    repeats: u32,
-}
-
-/// A pass over what is held.
-#[derive(Clone, Copy, Debug, Default)]
-struct Pass {
-    /// The run that was looked at last.
-    after: Option<RunId>,
-    /// Something could not be read or written, or came to be held before `after`.
-    is_incomplete: bool,
-}
-
-impl Holding {
-    /// What a shard knows at its start.
-    pub fn new(
-        held: Held,
-        asked: watch::Receiver<()>,
-        refusals: mpsc::Receiver<Refusal>,
-        shard: (usize, usize),
-        suspects: usize,
-    ) -> Holding {
-        Holding { held: Arc::new(held), asked, refusals, shard, suspects, pass: None, repeats: 0 }
-    }
-
-    /// Whether a pass is under way.
-    pub fn is_releasing(&self) -> bool {
-        self.pass.is_some()
-    }
-
-    /// Begins a pass, if anything is held.
-    pub fn begin_pass(&mut self) {
-        if self.held.is_empty() {
-            return;
-        }
-        Arc::make_mut(&mut self.held).loosen();
-        self.pass = Some(Pass::default());
-    }
-
-    /// Ends a pass. Another one follows if this one left something out.
-    fn end_pass(&mut self) {
-        let is_incomplete = self.pass.take().is_some_and(|pass| pass.is_incomplete);
-        if is_incomplete && self.repeats < REPEATS_MAX {
-            self.repeats += 1;
-            self.begin_pass();
-        } else {
-            self.repeats = 0;
-        }
-    }
-
-    /// Takes down what a message holds and lets go, before it is committed: those behind it must see it.
-    pub fn note(&mut self, metrics: &Metrics, mapped: &Mapped) {
-        if mapped.holds.is_empty() && mapped.lets_go.is_none() && mapped.sticks.is_none() {
-            return;
-        }
-        let held = Arc::make_mut(&mut self.held);
-        for place in &mapped.holds {
-            held.add(place);
-            count_held(metrics, &place.route, 1);
-        }
-        if let Some(place) = &mapped.lets_go {
-            held.remove(place);
-            count_held(metrics, &place.route, -1);
-        }
-        if let Some(place) = &mapped.sticks {
-            held.stick(place);
-        }
-    }
-
-    /// A message is held although its run was looked for before: the pass has to come again.
-    pub fn note_late(&mut self, message: &Journaled, mapped: &Mapped) {
-        if let Some(pass) = self.pass.as_mut().filter(|_| !mapped.holds.is_empty() && message.held.is_none()) {
-            pass.is_incomplete |= pass.after.is_some_and(|after| message.id <= after.message);
-        }
-    }
-
-    /// What a message holds was not written: those behind it wait for nothing.
-    pub fn forget(&mut self, metrics: &Metrics, mapped: &Mapped) {
-        for place in &mapped.holds {
-            Arc::make_mut(&mut self.held).remove(place);
-            count_held(metrics, &place.route, -1);
-        }
-        if !mapped.holds.is_empty() {
-            match self.pass {
-                Some(_) => self.leave_out(),
-                None => self.begin_pass(),
-            }
-        }
-    }
-
-    /// A release was not written: its run is held as before.
-    fn put_back(&mut self, metrics: &Metrics, mapped: &Mapped) {
-        self.forget(metrics, mapped);
-        if let Some(place) = &mapped.lets_go {
-            Arc::make_mut(&mut self.held).add(place);
-            count_held(metrics, &place.route, 1);
-        }
-    }
-
-    fn leave_out(&mut self) {
-        if let Some(pass) = &mut self.pass {
-            pass.is_incomplete = true;
-        }
-    }
-
-    fn is_own(&self, run: &HeldRun) -> bool {
-        let (shard, shards) = self.shard;
-        shard_of(run.message_lane, run.held.id.message, shards) == shard
-    }
-
-    /// Those of `rows` that may go now, with the places that have to wait behind them. Where a code was looked up
-    /// under this configuration, it is not there.
-    fn candidates(&mut self, rows: &[HeldRun], live: &Live) -> (Vec<HeldRun>, HashSet<Place>) {
-        let (mut candidates, mut stuck): (Vec<HeldRun>, HashSet<Place>) = Default::default();
-        for run in rows {
-            // The next run of a message is numbered after the one before it was written.
-            let is_another = candidates.last().is_none_or(|last| last.held.id.message != run.held.id.message);
-            if candidates.len() == RELEASED_MAX || !is_another {
-                break;
-            }
-            if let Some(pass) = &mut self.pass {
-                pass.after = Some(run.held.id);
-            }
-            let place = place_of(run);
-            if !self.is_own(run) || self.held.is_stuck(&place.route, place.lane) || stuck.contains(&place) {
-                continue;
-            }
-            if run.held.code.is_none() || run.configuration != live.number {
-                candidates.push(run.clone());
-            } else if place.lane.is_some() {
-                stuck.insert(place);
-            }
-        }
-        (candidates, stuck)
-    }
-}
-
 impl Shard {
     /// One step of a pass: releases what may go among the next held runs.
     pub(super) async fn release_some(&mut self) -> Result<(), StoreError> {
-        let after = self.holding.pass.and_then(|pass| pass.after);
+        let after = self.holding.after();
         let filter = HeldFilter { after, limit: LOOKED_AT_MAX, ..HeldFilter::default() };
         let rows = match self.hub.store.held(filter).await {
             Ok(rows) => rows,
             Err(error) if error.is_the_end() => return Err(error),
             Err(error) => {
                 tracing::error!(%error, "what is held cannot be read; it waits for the next reload or start");
-                self.holding.pass = None;
+                self.holding.give_up();
                 return Ok(());
             }
         };
         let live = self.hub.live.load_full();
         let (candidates, mut stuck) = self.holding.candidates(&rows, &live);
-        let is_last = rows.len() < LOOKED_AT_MAX
-            && self.holding.pass.and_then(|pass| pass.after) == rows.last().map(|run| run.held.id).or(after);
+        let is_last =
+            rows.len() < LOOKED_AT_MAX && self.holding.after() == rows.last().map(|run| run.held.id).or(after);
         let mut batch = Vec::with_capacity(candidates.len());
         for run in candidates {
             if !stuck.contains(&place_of(&run)) {
@@ -332,11 +185,21 @@ impl Shard {
     ) -> Result<(), StoreError> {
         let message = &accepted.message;
         tracing::error!(id = %message.id, ?outcome, "what was held cannot be released");
-        let Outcome::Failed(error) = outcome else { return Ok(()) };
+        let Outcome::Failed(error) = outcome else {
+            self.holding.forget(&self.hub.metrics, mapped);
+            return Ok(());
+        };
         self.holding.put_back(&self.hub.metrics, mapped);
         let run_no = message.held.as_ref().map_or(0, |was| was.run_no);
         let after = Some(RunId { message: message.id, run_no: run_no.saturating_sub(1) });
-        let rows = self.hub.store.held(HeldFilter { after, limit: 1, ..HeldFilter::default() }).await?;
+        let rows = match self.hub.store.held(HeldFilter { after, limit: 1, ..HeldFilter::default() }).await {
+            Ok(rows) => rows,
+            Err(again) if again.is_the_end() => return Err(again),
+            Err(again) => {
+                tracing::error!(id = %message.id, error = %again, "it stays held");
+                Vec::new()
+            }
+        };
         let own: Vec<HeldRun> =
             rows.into_iter().filter(|run| run.held.id == RunId { message: message.id, run_no }).collect();
         self.bury_held(&own, &Cause::from(error)).await?;

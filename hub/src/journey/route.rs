@@ -184,8 +184,8 @@ impl Shard {
                         let cause = blame::poisoned("route and map", &place);
                         let buried = bury(live, &accepted.message, cause, self.hub.clock.now());
                         let before = rest.get(..guilty).unwrap_or_default();
-                        let job = self.job(live, before, InHand::default());
-                        let innocent = self.router.ask(job).await.map_err(|_| StoreError::Closed)?;
+                        let without = self.job(live, before, InHand::default());
+                        let innocent = self.router.ask(without).await.map_err(|_| StoreError::Closed)?;
                         self.note(&mut mapped, innocent.into_iter().chain([buried]));
                     }
                 }

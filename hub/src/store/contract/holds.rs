@@ -67,8 +67,8 @@ pub(super) async fn held_runs_read_back_in_the_order_of_the_journal(ground: &dyn
     let code = Some(awaited("routes", "Ünï-١"));
     for (source, count) in [("kasr-al-ainy", 1), ("damanhour", 0)] {
         let source = Some(source.to_owned());
-        let found = store.held(HeldFilter { code: code.clone(), source, limit: 9, after: None }).await.unwrap();
-        assert_eq!(found.len(), count);
+        let of_source = HeldFilter { code: code.clone(), source, limit: 9, after: None };
+        assert_eq!(store.held(of_source).await.unwrap().len(), count);
     }
     let other = Some(awaited("units", "Ünï-١"));
     assert!(store.held(HeldFilter { code: other, limit: 9, ..HeldFilter::default() }).await.unwrap().is_empty());
