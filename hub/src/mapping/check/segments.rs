@@ -13,7 +13,7 @@ mod required;
 mod values;
 
 use adapters::hl7v2::edit::Place;
-use adapters::hl7v2::grammar::{Grammar, Part, Resolved, Unknown, Usage, message_structure};
+use adapters::hl7v2::grammar::{Grammar, Part, Resolved, Unknown, Usage, WITHDRAWN, message_structure};
 
 use self::order::{Key, Misplaced, Placer, Position};
 use self::outline::{Outline, Scope};
@@ -74,6 +74,11 @@ impl Checker<'_> {
     /// The segments of a mapping.
     pub(super) fn segments(&mut self, declared: &DeclaredMapping, level: Level<'_>, kind: &MessageType) -> Segments {
         let structure = message_structure(kind.version, &kind.code, &kind.trigger, "");
+        if let Some(nearest) = structure.map(|structure| structure.version).filter(|nearest| *nearest != kind.version) {
+            let message = format!("HL7 v{} has no message {}^{}", kind.version, kind.code, kind.trigger);
+            let help = format!("the nearest version that has it is {nearest}: `\"MSH-12\" = '\"{nearest}\"'`");
+            self.report(codes::BAD_VALUE, declared.to.span.clone(), message, Some(help));
+        }
         let outline = structure.map(|structure| Outline::of(structure, structure.version));
         let within = Within { outline: outline.as_ref(), scope: Scope::MESSAGE };
         self.segment_level(&declared.rules, &declared.blocks, level, within)
@@ -258,6 +263,10 @@ impl Checker<'_> {
     }
 
     fn report_no_field(&mut self, target: &Text, unknown: &Unknown) {
+        if let Some(field) = unknown.within.strip_suffix(&format!(" ({WITHDRAWN})")) {
+            let message = format!("HL7 v{} has withdrawn {field}", unknown.version);
+            return self.report(codes::NOT_IN_SEGMENT, target.span.clone(), message, None);
+        }
         match unknown.part {
             Part::Field | Part::Component | Part::Subcomponent => {
                 self.report(codes::NOT_IN_SEGMENT, target.span.clone(), unknown.to_string(), nearby(unknown));
