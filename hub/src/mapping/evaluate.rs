@@ -14,6 +14,7 @@ use super::error::Fault;
 use super::expression::Comparison;
 use super::fields::DataType;
 use super::functions::{Arguments, Environment, egyptian_time, joined};
+use super::json_path;
 use super::lineage::Recorder;
 use super::plan::{Call, Each, Op, Variable};
 use super::value::{Field, Val, compare_numbers};
@@ -31,7 +32,7 @@ pub(super) struct Position<'r> {
     /// The group or segment in hand; `None` in JSON.
     scope: Option<Scope>,
     item: Item<'r>,
-    /// Which repetition of its block this is, from 1.
+    /// Which repetition of its block it is, from 1.
     number: usize,
 }
 
@@ -50,6 +51,8 @@ pub(super) struct Evaluator<'r> {
     pub environment: &'r Environment<'r>,
     /// Takes down what is read, when somebody asked for lineage.
     pub recorder: Option<&'r RefCell<Recorder>>,
+    /// The places of the blocks around, the outermost first: names mean what they meant there.
+    pub around: RefCell<Vec<Position<'r>>>,
 }
 
 impl<'r> Evaluator<'r> {
@@ -61,19 +64,32 @@ impl<'r> Evaluator<'r> {
         }
     }
 
+    /// Does something inside a block, at one of its places.
+    pub fn inside<T>(&self, at: &Position<'r>, work: impl FnOnce() -> T) -> T {
+        self.around.borrow_mut().push(*at);
+        let done = work();
+        self.around.borrow_mut().pop();
+        done
+    }
+
     /// The places that a block or a mapping repeats over.
     pub fn positions(&self, each: &Each, at: &Position<'r>) -> Vec<Position<'r>> {
         match (each, self.ground, at.scope) {
-            (Each::Group { name, from_root }, Ground::Hl7(message), Some(scope)) => {
-                let within = if *from_root { message.whole() } else { scope };
-                let scopes = message.groups(&within, name).into_iter();
+            (Each::Here, Ground::Hl7(_) | Ground::Json(_), _) => vec![Position { number: 1, ..*at }],
+            (Each::Group { names, from_root }, Ground::Hl7(message), Some(scope)) => {
+                let mut scopes = vec![if *from_root { message.whole() } else { scope }];
+                for name in names {
+                    scopes = scopes.iter().flat_map(|within| message.groups(within, name)).collect();
+                }
+                let scopes = scopes.into_iter();
                 scopes.map(|found| Position { scope: Some(found), item: Item::Nothing, number: 1 }).collect()
             }
             (Each::Field { path, datatype, from_root }, Ground::Hl7(message), Some(scope)) => {
                 let within = if *from_root { message.whole() } else { scope };
-                let values = message.find_all(&within, path).into_iter().filter(|value| !value.is_empty());
-                let item = |value| Item::Field(Field { value, datatype: *datatype });
-                values.map(|value| Position { scope: at.scope, item: item(value), number: 1 }).collect()
+                let values =
+                    message.find_all(&within, path).into_iter().filter(|value| !value.is_empty() && !value.is_null());
+                let fields = values.map(|value| Item::Field(Field { value, datatype: *datatype }));
+                fields.map(|item| Position { scope: at.scope, item, number: 1 }).collect()
             }
             (Each::Items(path), Ground::Json(root), _) => {
                 let start = if path.from_root { root } else { at.json(root) };
@@ -97,6 +113,11 @@ impl<'r> Evaluator<'r> {
             Op::Number(number) => Val::Number(Cow::Borrowed(number)),
             Op::Boolean(boolean) => Val::Boolean(*boolean),
             Op::Variable(variable) => self.variable(*variable, at),
+            Op::Name { op, depth } => {
+                let there = self.around.borrow().get(*depth).copied();
+                self.evaluate(op, &there.unwrap_or_else(|| self.start()))?
+            }
+            Op::Place => Val::from(self.place(at)),
             Op::Field { path, datatype, all, from_root } => {
                 let within = if *from_root { &self.start() } else { at };
                 self.field(path, *datatype, *all, within)
@@ -104,6 +125,7 @@ impl<'r> Evaluator<'r> {
             Op::Part { component, subcomponent, datatype } => self.part(*component, *subcomponent, *datatype, at),
             Op::Json { path, all } => self.json(path, *all, at),
             Op::Call(call) => self.call(call, at)?,
+            Op::Attempt(value) => self.attempt(value, at)?,
             Op::FirstOf(parts) => {
                 for part in parts {
                     let value = self.evaluate(part, at)?;
@@ -135,6 +157,20 @@ impl<'r> Evaluator<'r> {
         })
     }
 
+    /// What could not be read counts as not read in the lineage too.
+    fn attempt(&self, value: &'r Op, at: &Position<'r>) -> Result<Val<'r>, Fault> {
+        let before = self.recorder.map(|recorder| recorder.borrow().mark());
+        match self.evaluate(value, at) {
+            Err(Fault::Invalid(_)) => {
+                if let (Some(recorder), Some(before)) = (self.recorder, before) {
+                    recorder.borrow_mut().forget_since(&before);
+                }
+                Ok(Val::Absent)
+            }
+            known => known,
+        }
+    }
+
     /// Whether every part holds, or every part does not; stops at the first that differs.
     fn all_hold(&self, parts: &'r [Op], wanted: bool, at: &Position<'r>) -> Result<bool, Fault> {
         for part in parts {
@@ -160,6 +196,17 @@ impl<'r> Evaluator<'r> {
             Variable::Source => Val::from(context.source.as_str()),
             Variable::ReceivedAt => Val::from(egyptian_time(context.received_at)),
             Variable::Index => Val::Number(Cow::Owned(at.number.to_string())),
+        }
+    }
+
+    /// The same for the same place, however it was come to: the segments in hand and the field in hand, or the way
+    /// to the JSON value in hand.
+    fn place(&self, at: &Position<'r>) -> String {
+        let segments = at.scope.map(|scope| scope.segment_range()).unwrap_or_default();
+        match (at.item, self.ground) {
+            (Item::Field(field), _) => format!("{}-{} {:?}", segments.start, segments.end, field.value.span()),
+            (Item::Json(json), Ground::Json(root)) => json_path::place_of(json, root),
+            (Item::Nothing | Item::Json(_), _) => format!("{}-{}", segments.start, segments.end),
         }
     }
 
@@ -222,12 +269,13 @@ impl<'r> Evaluator<'r> {
         if let Some(recorder) = self.recorder {
             recorder.borrow_mut().call(call.function.name, call.table.as_ref().map(|table| table.name()));
         }
-        call.function.call(Arguments { values, table: call.table.as_deref(), environment: self.environment })
+        let (table, pattern) = (call.table.as_deref(), call.pattern.as_ref());
+        call.function.call(Arguments { values, table, pattern, environment: self.environment })
     }
 }
 
 impl<'r> Position<'r> {
-    /// The same place as a repetition of its block, counted from 1.
+    /// The same place as another repetition.
     pub fn numbered(self, number: usize) -> Position<'r> {
         Position { number, ..self }
     }

@@ -12,7 +12,7 @@ use indexmap::IndexMap;
 
 use super::expression::ExpressionError;
 use super::functions::Kind;
-use super::plan::{Block, Key, PartPlan, Shape};
+use super::plan::{Block, Items, Key, PartPlan, Shape};
 use super::write::write_text;
 
 /// Highest index that a target path may have.
@@ -72,7 +72,7 @@ pub(super) struct Draft {
     rule: Option<(usize, Kind)>,
     fields: IndexMap<String, Draft>,
     items: BTreeMap<usize, Draft>,
-    blocks: Vec<Block<Shape>>,
+    blocks: Vec<Block<Items>>,
 }
 
 /// Two rules that cannot both write, and why.
@@ -96,8 +96,15 @@ impl Draft {
     }
 
     /// Adds the items of a block to the list at `steps`.
-    pub fn add_block(&mut self, steps: &[Step], block: Block<Shape>) {
+    pub fn add_block(&mut self, steps: &[Step], block: Block<Items>) {
         self.place(steps).blocks.push(block);
+    }
+
+    /// Puts a whole resource at an element. `type_rule` writes its `resourceType`.
+    pub fn add_resource(&mut self, element: &str, type_rule: usize, mut resource: Draft) {
+        let name = Draft { rule: Some((type_rule, Kind::Text)), ..Draft::default() };
+        resource.fields.shift_insert(0, "resourceType".to_owned(), name);
+        self.fields.insert(element.to_owned(), resource);
     }
 
     fn place(&mut self, steps: &[Step]) -> &mut Draft {

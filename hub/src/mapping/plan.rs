@@ -56,8 +56,8 @@ impl Mapping {
 /// What a mapping reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceFormat {
-    /// HL7 v2 messages of a type: `RDE^O11`.
-    Hl7v2(MessageType),
+    /// HL7 v2 messages of some types: `RDE^O11`.
+    Hl7v2(Vec<MessageType>),
     /// FHIR R4 resources of a type.
     Fhir(String),
     /// Events of the hub: CloudEvents 1.0 in JSON.
@@ -86,7 +86,22 @@ pub struct MessageType {
     pub version: Version,
 }
 
+impl MessageType {
+    /// `RDE^O11`
+    pub fn name(&self) -> String {
+        format!("{}^{}", self.code, self.trigger)
+    }
+}
+
 impl SourceFormat {
+    /// Whether it takes HL7 v2 messages of this type.
+    pub fn takes_message(&self, code: &str, trigger: &str) -> bool {
+        match self {
+            SourceFormat::Hl7v2(kinds) => kinds.iter().any(|kind| kind.code == code && kind.trigger == trigger),
+            SourceFormat::Fhir(_) | SourceFormat::Event => false,
+        }
+    }
+
     pub(super) fn path_kind(&self) -> PathKind {
         match self {
             SourceFormat::Hl7v2(_) => PathKind::Hl7,
@@ -100,7 +115,7 @@ impl TargetFormat {
     pub fn resource_type(&self) -> String {
         match self {
             TargetFormat::Fhir(resource) => resource.clone(),
-            TargetFormat::Hl7v2(message) => format!("{}^{}", message.code, message.trigger),
+            TargetFormat::Hl7v2(message) => message.name(),
         }
     }
 }
@@ -131,7 +146,7 @@ pub(super) struct Shape {
     /// By index.
     pub items: Vec<Shape>,
     /// Items that blocks add.
-    pub blocks: Vec<Block<Shape>>,
+    pub blocks: Vec<Block<Items>>,
 }
 
 impl Shape {
@@ -152,11 +167,20 @@ pub(super) struct Key {
     pub json: String,
 }
 
+/// What each repetition of a block adds to a list.
+#[derive(Debug)]
+pub(super) enum Items {
+    /// One item.
+    One(Shape),
+    /// Those of the blocks inside.
+    OfBlocks(Vec<Block<Items>>),
+}
+
 /// `[[for]]`, compiled.
 #[derive(Debug)]
 pub(super) struct Block<L> {
-    pub each: Each,
-    pub when: Option<Op>,
+    pub each: Arc<Each>,
+    pub when: Option<Arc<Op>>,
     pub layout: L,
     pub place: Place,
     /// The target as errors show it.
@@ -208,8 +232,10 @@ pub(super) struct PartPlan {
 /// What a block, or a mapping, repeats over.
 #[derive(Debug)]
 pub(super) enum Each {
-    /// A group or segment of an HL7 v2 message.
-    Group { name: String, from_root: bool },
+    /// Nothing: once, for the place in hand.
+    Here,
+    /// A group or segment of an HL7 v2 message, with the groups on the way to it.
+    Group { names: Vec<String>, from_root: bool },
     /// The repetitions of a field.
     Field { path: Path, datatype: DataType, from_root: bool },
     /// The items of a list in JSON.
@@ -223,6 +249,14 @@ pub(super) enum Op {
     Number(String),
     Boolean(bool),
     Variable(Variable),
+    /// What a name stands for, where it was given.
+    Name {
+        op: Arc<Op>,
+        /// How many blocks stood around the name.
+        depth: usize,
+    },
+    /// Text that tells the place in hand from every other of the message.
+    Place,
     Field {
         path: Path,
         datatype: DataType,
@@ -240,6 +274,8 @@ pub(super) enum Op {
         all: bool,
     },
     Call(Call),
+    /// The value, or nothing when a function cannot read what it is given.
+    Attempt(Box<Op>),
     FirstOf(Vec<Op>),
     Joined(Vec<Op>),
     If {
@@ -268,6 +304,7 @@ pub(super) struct Call {
     pub function: &'static Function,
     pub arguments: Vec<Op>,
     pub table: Option<Arc<Table>>,
+    pub pattern: Option<regex::Regex>,
 }
 
 /// Something of the context.

@@ -55,7 +55,8 @@ impl Mapping {
             units: self.units.as_deref(),
             local_prefix: OnceCell::new(),
         };
-        let evaluator = Evaluator { ground: self.ground(document)?, environment: &environment, recorder };
+        let around = RefCell::default();
+        let evaluator = Evaluator { ground: self.ground(document)?, environment: &environment, recorder, around };
         let start = evaluator.start();
         let positions = match &self.each {
             None => vec![start],
@@ -73,10 +74,12 @@ impl Mapping {
         }
         let mut outputs = Vec::with_capacity(positions.len());
         for at in positions {
-            let at = at.numbered(outputs.len().saturating_add(1));
-            if self.wants(&evaluator, &at)? {
-                outputs.push(self.output(&evaluator, outputs.len(), &at)?);
-            }
+            let number = outputs.len();
+            let at = at.numbered(number.saturating_add(1));
+            let output = evaluator.inside(&at, || {
+                if self.wants(&evaluator, &at)? { self.output(&evaluator, number, &at).map(Some) } else { Ok(None) }
+            })?;
+            outputs.extend(output);
         }
         Ok(outputs)
     }
@@ -171,6 +174,6 @@ fn ask<T: Default>(op: &Op, document: &Document, answer: impl FnOnce(super::valu
     };
     let environment =
         Environment { context: &NOBODY, message, systems: None, units: None, local_prefix: OnceCell::new() };
-    let evaluator = Evaluator { ground, environment: &environment, recorder: None };
+    let evaluator = Evaluator { ground, environment: &environment, recorder: None, around: RefCell::default() };
     evaluator.evaluate(op, &evaluator.start()).map_or_else(|_| T::default(), answer)
 }

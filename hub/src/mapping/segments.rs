@@ -66,7 +66,7 @@ impl<'r> SegmentWriter<'_, 'r> {
         written: &mut Vec<Written<'r>>,
     ) -> Result<(), MapError> {
         for position in self.kept(block, at)? {
-            self.segments(&block.layout, &position, written)?;
+            self.evaluator.inside(&position, || self.segments(&block.layout, &position, written))?;
             if written.len() > SEGMENTS_MAX {
                 return Err(Fault::TooLarge.at(block.place.clone(), &block.target, None));
             }
@@ -82,7 +82,7 @@ impl<'r> SegmentWriter<'_, 'r> {
             let holds = match &block.when {
                 None => true,
                 Some(condition) => {
-                    let value = self.evaluator.evaluate(condition, &position);
+                    let value = self.evaluator.inside(&position, || self.evaluator.evaluate(condition, &position));
                     value.map_err(|fault| fault.at(block.place.clone(), &block.target, None))?.holds()
                 }
             };
@@ -131,7 +131,7 @@ impl<'r> SegmentWriter<'_, 'r> {
         let mut number = same.map(|(place, _)| place.repetition.unwrap_or(1)).max().unwrap_or_default();
         for position in self.kept(&list.block, at)? {
             let before = values.len();
-            self.parts(&list.block.layout, &position, values)?;
+            self.evaluator.inside(&position, || self.parts(&list.block.layout, &position, values))?;
             number = number.saturating_add(u32::from(values.len() > before));
             for (place, _) in values.iter_mut().skip(before) {
                 place.repetition = Some(number);

@@ -49,8 +49,16 @@ impl Table {
 
 /// The table of a number, with or without zeros before it.
 pub fn table(number: &str) -> Option<&'static Table> {
-    let wanted = number.trim_start_matches('0');
-    TABLES.iter().find(|table| table.number.trim_start_matches('0') == wanted)
+    let padded;
+    let wanted = match number.len() {
+        4 => number,
+        _ => {
+            padded = format!("{number:0>4}");
+            &padded
+        }
+    };
+    let place = TABLES.binary_search_by(|table| table.number.cmp(wanted)).ok()?;
+    TABLES.get(place)
 }
 
 /// All tables, by number.
@@ -72,5 +80,6 @@ fn read(codes: &'static str) -> Vec<Table> {
             }
         }
     }
+    found.sort_by_key(|table| table.number);
     found
 }

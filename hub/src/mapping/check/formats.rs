@@ -11,7 +11,9 @@ impl Checker<'_> {
     pub(super) fn source_format(&mut self, text: &Text) -> Option<SourceFormat> {
         let mut words = text.value.split_whitespace();
         match (words.next(), words.next(), words.next()) {
-            (Some("hl7v2"), Some(kind), None) => message_type(kind).map(SourceFormat::Hl7v2),
+            (Some("hl7v2"), Some(_), _) => {
+                text.value.trim_start().strip_prefix("hl7v2").and_then(message_types).map(SourceFormat::Hl7v2)
+            }
             (Some("fhir"), Some(resource), None) if is_resource(resource) => {
                 Some(SourceFormat::Fhir(resource.to_owned()))
             }
@@ -19,7 +21,7 @@ impl Checker<'_> {
             _ => None,
         }
         .or_else(|| {
-            let help = "write `hl7v2 RDE^O11`, `fhir MedicationRequest` or `event`".to_owned();
+            let help = "write `hl7v2 RDE^O11`, `hl7v2 ADT^A01, A04`, `fhir MedicationRequest` or `event`".to_owned();
             self.report(
                 codes::BAD_VALUE,
                 text.span.clone(),
@@ -58,6 +60,20 @@ impl Checker<'_> {
             None
         })
     }
+}
+
+/// `RDE^O11`, or several: `ADT^A01, A04, A08`, where a trigger alone takes the code before it.
+fn message_types(text: &str) -> Option<Vec<MessageType>> {
+    let mut types: Vec<MessageType> = Vec::new();
+    for name in text.split(',').map(str::trim) {
+        let code = types.last().map(|last| last.code.clone());
+        let whole = match code {
+            Some(code) if !name.contains('^') => format!("{code}^{name}"),
+            Some(_) | None => name.to_owned(),
+        };
+        types.push(message_type(&whole)?);
+    }
+    Some(types)
 }
 
 /// `RDE^O11`

@@ -12,6 +12,8 @@ mod outline;
 mod required;
 mod values;
 
+use std::sync::Arc;
+
 use adapters::hl7v2::edit::Place;
 use adapters::hl7v2::grammar::{Grammar, Part, Resolved, Unknown, Usage, WITHDRAWN, message_structure};
 
@@ -19,12 +21,13 @@ use self::order::{Key, Misplaced, Placer, Position};
 use self::outline::{Outline, Scope};
 pub(super) use self::values::written_version;
 use super::given::{Given, given, is_sure};
+use super::level::{Flat, Placed};
 use super::{Checker, Level};
-use crate::finding::{Text, codes, did_you_mean, one_of};
+use crate::finding::{SourceText, Text, codes, did_you_mean, one_of};
 use crate::mapping::compile::{Compiled, nearby};
 use crate::mapping::functions::Kind;
 use crate::mapping::layout::{Clash, SegmentTarget, read_segment_target};
-use crate::mapping::parse::{DeclaredBlock, DeclaredMapping, DeclaredRule};
+use crate::mapping::parse::{DeclaredBlock, DeclaredRule};
 use crate::mapping::plan::{MessageType, SegmentPlan, Segments, SegmentsPart};
 
 /// Groups or segments that a finding lists at most.
@@ -45,8 +48,9 @@ struct Entry {
     scope: Option<Scope>,
     /// Segment, or what a block adds.
     name: String,
-    /// Where the file first names it.
+    /// Where a file first names it, and which.
     at: Text,
+    origin: Arc<SourceText>,
     part: SegmentsPart,
     /// What rules write into a segment.
     writes: Vec<FieldWrite>,
@@ -59,6 +63,7 @@ struct FieldWrite {
     list: Option<usize>,
     target: Text,
     expression: Text,
+    origin: Arc<SourceText>,
     is_sure: bool,
 }
 
@@ -70,9 +75,9 @@ struct Draft<'o> {
     clashes: Vec<Clash>,
 }
 
-impl Checker<'_> {
+impl<'c> Checker<'c> {
     /// The segments of a mapping.
-    pub(super) fn segments(&mut self, declared: &DeclaredMapping, level: Level<'_>, kind: &MessageType) -> Segments {
+    pub(super) fn segments(&mut self, flat: &Flat<'c>, level: Level<'_>, kind: &MessageType) -> Segments {
         let structure = message_structure(kind.version, &kind.code, &kind.trigger, "");
         if let Some(nearest) = structure.map(|structure| structure.version).filter(|nearest| *nearest != kind.version) {
             let message = format!("HL7 v{} has no message {}^{}", kind.version, kind.code, kind.trigger);
@@ -81,26 +86,22 @@ impl Checker<'_> {
         }
         let outline = structure.map(|structure| Outline::of(structure, structure.version));
         let within = Within { outline: outline.as_ref(), scope: Scope::MESSAGE };
-        self.segment_level(&declared.rules, &declared.blocks, level, within)
+        self.segment_level(flat, level, within)
     }
 
-    fn segment_level(
-        &mut self,
-        rules: &[DeclaredRule],
-        blocks: &[DeclaredBlock],
-        level: Level<'_>,
-        within: Within<'_>,
-    ) -> Segments {
+    fn segment_level(&mut self, flat: &Flat<'c>, level: Level<'_>, within: Within<'_>) -> Segments {
         let placer = Placer::new(within.outline, within.scope);
         let mut draft = Draft { within, placer, entries: Vec::new(), clashes: Vec::new() };
-        for rule in rules {
-            self.segment_rule(rule, level, &mut draft);
+        for placed in &flat.rules {
+            let (rule, ground) = self.stand_at(placed, level.ground);
+            self.segment_rule(rule, Level { ground, ..level }, &mut draft);
         }
-        for block in blocks {
-            self.segment_block(block, level, &mut draft);
+        for placed in &flat.blocks {
+            self.segment_block(placed, level, &mut draft);
         }
         let Draft { mut entries, clashes, .. } = draft;
         self.report_clashes(clashes);
+        self.compiler.source = Arc::clone(level.origin);
         self.check_required_segments(&entries, within, level.declared);
         self.check_required_fields(&entries, within);
         // What has no place has been complained of.
@@ -120,6 +121,7 @@ impl Checker<'_> {
             list: None,
             target: rule.target.clone(),
             expression: rule.expression.clone(),
+            origin: Arc::clone(&self.compiler.source),
             is_sure: is_sure(&compiled.op, level.guards),
         };
         let may_be_null = given(&compiled.op).contains(&Given::Null);
@@ -142,32 +144,37 @@ impl Checker<'_> {
         let position = draft.placer.segment(name, occurrence);
         let position = position.map_err(|why| self.report_misplaced(at, name, why, draft.within)).ok();
         let plan = SegmentPlan { name: name.clone(), occurrence, parts: Vec::new(), lists: Vec::new() };
-        draft.entries.push(Entry::new(position, name, at, SegmentsPart::Segment(plan)));
+        let part = SegmentsPart::Segment(plan);
+        draft.entries.push(Entry::new(position, name, (at, &self.compiler.source), part));
         draft.entries.len().saturating_sub(1)
     }
 
-    fn segment_block(&mut self, block: &DeclaredBlock, level: Level<'_>, draft: &mut Draft<'_>) {
-        let to = &block.to.value;
+    fn segment_block(&mut self, placed: &Placed<'c, DeclaredBlock>, level: Level<'_>, draft: &mut Draft<'_>) {
+        let (block, ground) = self.stand_at(placed, level.ground);
+        let level = Level { ground, ..level };
+        let Some(target) = &block.to else {
+            let help = Some("write the segment or group that each repetition adds".to_owned());
+            return self.report(codes::MISSING_KEY, block.each.span.clone(), "`to` is missing".to_owned(), help);
+        };
+        let to = &target.value;
         if to.contains('-') {
-            return self.field_list(block, level, draft);
+            return self.field_list(placed, target, level, draft);
         }
-        let position = self.block_position(block, draft);
+        let position = self.block_position(block, target, draft);
         let scope = position.as_ref().and_then(|position| position.scope);
         // Inside a block that has no place, nothing is known.
         let outline = draft.within.outline.filter(|_| scope.is_some());
         let within = Within { outline, scope: scope.unwrap_or(Scope::MESSAGE) };
         let prefix = format!("{}{to}.", level.prefix);
-        let around = Level { declared: &block.to, ..level };
-        let compiled = self.block(block, around, &prefix, |checker, inside| {
-            checker.segment_level(&block.rules, &block.blocks, inside, within)
-        });
+        let outer = Level { declared: target, origin: placed.origin, ..level };
+        let compiled =
+            self.block(placed, &prefix, outer, |checker, flat, inner| checker.segment_level(flat, inner, within));
         if let Some(compiled) = compiled {
-            draft.entries.push(Entry::new(position, to, &block.to, SegmentsPart::Block(compiled)));
+            draft.entries.push(Entry::new(position, to, (target, placed.origin), SegmentsPart::Block(compiled)));
         }
     }
 
-    fn block_position(&mut self, block: &DeclaredBlock, draft: &mut Draft<'_>) -> Option<Position> {
-        let to = &block.to;
+    fn block_position(&mut self, block: &DeclaredBlock, to: &Text, draft: &mut Draft<'_>) -> Option<Position> {
         let mut names = Vec::new();
         segments_in(block, &mut names);
         let why = match draft.placer.block(&to.value, names, block.after.as_ref().map(|after| after.value.as_str())) {
@@ -278,17 +285,26 @@ impl Checker<'_> {
 }
 
 impl Entry {
-    fn new(position: Option<Position>, name: &str, at: &Text, part: SegmentsPart) -> Entry {
+    fn new(position: Option<Position>, name: &str, at: (&Text, &Arc<SourceText>), part: SegmentsPart) -> Entry {
+        let (at, origin) = at;
         let (key, scope) = position.map_or((None, None), |position| (Some(position.key), position.scope));
-        Entry { key, scope, name: name.to_owned(), at: at.clone(), part, writes: Vec::new() }
+        Entry {
+            key,
+            scope,
+            name: name.to_owned(),
+            at: at.clone(),
+            origin: Arc::clone(origin),
+            part,
+            writes: Vec::new(),
+        }
     }
 }
 
 /// The names of all segments that a block writes.
 fn segments_in(block: &DeclaredBlock, names: &mut Vec<String>) {
     let name = |rule: &DeclaredRule| rule.target.value.get(..3).map(str::to_owned);
-    names.extend(block.rules.iter().filter_map(name));
-    for inner in &block.blocks {
+    names.extend(block.body.rules.iter().filter_map(name));
+    for inner in &block.body.blocks {
         segments_in(inner, names);
     }
 }

@@ -52,15 +52,18 @@ impl Walk<'_, '_> {
         };
         let message =
             format!("{path} is never `{code}`{of}: HL7 table {} ({}) has no such code", table.number, table.text);
-        let place = self.text.place(self.compiler.source, span);
-        let finding = Finding::warning(codes::NOT_IN_TABLE, self.compiler.source, place, message);
+        let place = self.text.place(&self.compiler.source, span);
+        let finding = Finding::warning(codes::NOT_IN_TABLE, &self.compiler.source, place, message);
         self.compiler.findings.push(finding.with_help_if(help));
     }
 
     /// Why no version has the code there.
     fn outside(&self, path: &Path, code: &str) -> Option<Outside> {
         let header = (path.segment() == "MSH").then_some("ACK");
-        let structure = self.ground.structure.or(header)?;
+        // Of several message types that have the segment, each says the same of its fields.
+        let structures = self.ground.structures.iter().copied().chain(header);
+        let mut known = structures.filter(|structure| resolve(Version::USUAL, structure, path).is_ok());
+        let structure = known.next()?;
         let usual = resolve(Version::USUAL, structure, path).ok()?.element().and_then(|usual| outside(usual, code))?;
         let of_version = |version: Version| Grammar::of(version).resolve(structure, path).ok()?.element();
         // Older versions leave out which table a component has.

@@ -3,11 +3,14 @@
 //! In comes such a block; out goes a list of the segment's plan, and findings: a field that does not repeat, a rule
 //! that writes elsewhere, a block inside. Promised: what belongs to one repetition stays together.
 
+use std::sync::Arc;
+
 use adapters::hl7v2::grammar::Grammar;
 
 use super::{Draft, FieldWrite, Within};
-use crate::finding::codes;
+use crate::finding::{Text, codes};
 use crate::mapping::check::given::{Given, given};
+use crate::mapping::check::level::Placed;
 use crate::mapping::check::{Checker, Level};
 use crate::mapping::layout::{Clash, SegmentTarget, read_segment_target};
 use crate::mapping::parse::{DeclaredBlock, DeclaredRule};
@@ -24,14 +27,20 @@ struct ListDraft<'d> {
     clashes: Vec<Clash>,
 }
 
-impl Checker<'_> {
-    pub(super) fn field_list(&mut self, block: &DeclaredBlock, level: Level<'_>, draft: &mut Draft<'_>) {
-        let target = match read_segment_target(&block.to.value) {
+impl<'c> Checker<'c> {
+    pub(super) fn field_list(
+        &mut self,
+        placed: &Placed<'c, DeclaredBlock>,
+        to: &Text,
+        level: Level<'_>,
+        draft: &mut Draft<'_>,
+    ) {
+        let target = match read_segment_target(&to.value) {
             Ok(target) => target,
-            Err(error) => return self.report_inside(codes::TARGET_PATH, &block.to, error),
+            Err(error) => return self.report_inside(codes::TARGET_PATH, to, error),
         };
-        self.check_list(block, &target, draft.within);
-        let place = self.entry_of(&block.to, &target, draft);
+        self.check_list(placed.item, to, &target, draft.within);
+        let place = self.entry_of(to, &target, draft);
         let number = draft.entries.get(place).map_or(0, |entry| entry.writes.len());
         let mut list = ListDraft {
             field: &target,
@@ -41,9 +50,10 @@ impl Checker<'_> {
             writes: Vec::new(),
             clashes: Vec::new(),
         };
-        let compiled = self.block(block, level, level.prefix, |checker, inside| {
-            for rule in &block.rules {
-                checker.list_rule(rule, inside, &mut list);
+        let compiled = self.block(placed, level.prefix, level, |checker, flat, inner| {
+            for rule in &flat.rules {
+                let (rule, ground) = checker.stand_at(rule, inner.ground);
+                checker.list_rule(rule, Level { ground, ..inner }, &mut list);
             }
             std::mem::take(&mut list.parts)
         });
@@ -56,26 +66,26 @@ impl Checker<'_> {
         }
     }
 
-    fn check_list(&mut self, block: &DeclaredBlock, target: &SegmentTarget, within: Within<'_>) {
+    fn check_list(&mut self, block: &DeclaredBlock, to: &Text, target: &SegmentTarget, within: Within<'_>) {
         let name = format!("{}-{}", target.segment, target.place.field);
         if target.is_one_repetition || target.place.component.is_some() {
             let help = Some(format!("write `to = \"{name}\"`"));
             let message = "a block adds repetitions to a whole field".to_owned();
-            self.report(codes::TARGET_PATH, block.to.span.clone(), message, help);
+            self.report(codes::TARGET_PATH, to.span.clone(), message, help);
         }
         let segment = within.outline.and_then(|outline| Grammar::of(outline.version).segment(&target.segment));
         let field = segment.and_then(|segment| segment.element(target.place.field));
         if field.is_some_and(|field| !field.repeats()) {
             let message = format!("a block adds repetitions, and {name} does not repeat");
-            self.report(codes::MANY_INTO_ONE, block.to.span.clone(), message, None);
+            self.report(codes::MANY_INTO_ONE, to.span.clone(), message, None);
         }
         if let Some(after) = &block.after {
             let message = "`after` places segments, and this block adds to a field".to_owned();
             self.report(codes::UNKNOWN_KEY, after.span.clone(), message, None);
         }
-        if let Some(inner) = block.blocks.first() {
+        if let Some(inner) = block.body.blocks.first() {
             let message = "a repetition of a field has no blocks inside".to_owned();
-            self.report(codes::TARGET_PATH, inner.to.span.clone(), message, None);
+            self.report(codes::TARGET_PATH, inner.each.span.clone(), message, None);
         }
     }
 
@@ -102,6 +112,7 @@ impl Checker<'_> {
             list: Some(list.number),
             target: rule.target.clone(),
             expression: rule.expression.clone(),
+            origin: Arc::clone(&self.compiler.source),
             // A block writes as many as there are.
             is_sure: true,
         });

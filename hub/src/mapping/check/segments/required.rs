@@ -5,6 +5,8 @@
 //! components of a segment that may stay empty while the segment is written. Promised: what the blocks inside write
 //! is left to their own levels.
 
+use std::sync::Arc;
+
 use adapters::hl7v2::grammar::{Definition, Element, Grammar, Usage};
 
 use super::outline::{Outline, Scope};
@@ -76,6 +78,7 @@ impl Checker<'_> {
             // A block has no writes of its own.
             if !entry.writes.is_empty() {
                 let message = format!("{} must have {what}, and no rule writes it", entry.name);
+                self.compiler.source = Arc::clone(&entry.origin);
                 self.report_required(codes::FIELD_MISSING, &entry.at, message, None);
             }
             return;
@@ -83,6 +86,7 @@ impl Checker<'_> {
         if !is_alone && !writes.any(|write| write.is_sure) {
             let message = format!("{} must have {what}, and this may write nothing", entry.name);
             let help = "end it with `| required`, so that a message without it is refused, or with `?? \"...\"`";
+            self.compiler.source = Arc::clone(&first.origin);
             self.report_required(codes::FIELD_MISSING, &first.expression, message, Some(help.to_owned()));
         }
     }
@@ -106,13 +110,14 @@ impl Checker<'_> {
                     "{name} ({}) must have {name}.{} ({}), and no rule writes it",
                     field.data_type, element.number, element.text
                 );
+                self.compiler.source = Arc::clone(&write.origin);
                 self.report_required(codes::FIELD_MISSING, &write.target, message, None);
             }
         }
     }
 
     fn report_required(&mut self, code: Code, at: &Text, message: String, help: Option<String>) {
-        let finding = Finding::error(code, self.compiler.source, at.span.clone(), message);
+        let finding = Finding::error(code, &self.compiler.source, at.span.clone(), message);
         self.missing.push(finding.with_help_if(help));
     }
 }

@@ -92,7 +92,7 @@ impl Checker<'_> {
         let characters = if most == 1 { "character" } else { "characters" };
         let message = format!("{} takes {most} {characters}, and `{text}` has more", rule.target.value);
         let span = rule.expression.span.clone();
-        self.compiler.findings.push(Finding::warning(codes::TOO_LONG, self.compiler.source, span, message));
+        self.compiler.findings.push(Finding::warning(codes::TOO_LONG, &self.compiler.source, span, message));
     }
 
     /// MSH-12 and MSH-18 say how the message is written: the hub must be able to.
