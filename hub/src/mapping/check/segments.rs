@@ -15,7 +15,7 @@ mod values;
 use std::sync::Arc;
 
 use adapters::hl7v2::edit::Place;
-use adapters::hl7v2::grammar::{Grammar, Part, Resolved, Unknown, Usage, message_structure};
+use adapters::hl7v2::grammar::{Grammar, Part, Resolved, Unknown, Usage, WITHDRAWN, message_structure};
 
 use self::order::{Key, Misplaced, Placer, Position};
 use self::outline::{Outline, Scope};
@@ -79,6 +79,11 @@ impl<'c> Checker<'c> {
     /// The segments of a mapping.
     pub(super) fn segments(&mut self, flat: &Flat<'c>, level: Level<'_>, kind: &MessageType) -> Segments {
         let structure = message_structure(kind.version, &kind.code, &kind.trigger, "");
+        if let Some(nearest) = structure.map(|structure| structure.version).filter(|nearest| *nearest != kind.version) {
+            let message = format!("HL7 v{} has no message {}^{}", kind.version, kind.code, kind.trigger);
+            let help = format!("the nearest version that has it is {nearest}: `\"MSH-12\" = '\"{nearest}\"'`");
+            self.report(codes::BAD_VALUE, declared.to.span.clone(), message, Some(help));
+        }
         let outline = structure.map(|structure| Outline::of(structure, structure.version));
         let within = Within { outline: outline.as_ref(), scope: Scope::MESSAGE };
         self.segment_level(flat, level, within)
@@ -265,6 +270,10 @@ impl<'c> Checker<'c> {
     }
 
     fn report_no_field(&mut self, target: &Text, unknown: &Unknown) {
+        if let Some(field) = unknown.within.strip_suffix(&format!(" ({WITHDRAWN})")) {
+            let message = format!("HL7 v{} has withdrawn {field}", unknown.version);
+            return self.report(codes::NOT_IN_SEGMENT, target.span.clone(), message, None);
+        }
         match unknown.part {
             Part::Field | Part::Component | Part::Subcomponent => {
                 self.report(codes::NOT_IN_SEGMENT, target.span.clone(), unknown.to_string(), nearby(unknown));
