@@ -2,6 +2,7 @@
 
 pub mod actors;
 pub mod admin;
+mod arabic;
 pub mod assembly;
 pub mod audit;
 pub mod broker;

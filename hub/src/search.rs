@@ -13,6 +13,7 @@ use adapters::Document;
 use rusqlite::{Connection, params};
 use tokio::sync::watch;
 
+use crate::arabic::fold_digit;
 use crate::journey::Hub;
 use crate::keys::Keys;
 use crate::routes::SourceSpec;
@@ -169,20 +170,11 @@ fn term(keys: &Keys, kind: &'static str, value: &str) -> Term {
 
 /// Two ways of writing one identifier are one: digits of any script, blanks and dashes in a patient's.
 fn normalise(kind: &str, value: &str) -> String {
-    let folded = value.trim().chars().map(|letter| match letter {
-        '٠'..='٩' | '۰'..='۹' => fold_digit(letter),
-        other => other,
-    });
+    let folded = value.trim().chars().map(fold_digit);
     match kind {
         "patient" => folded.filter(|letter| !letter.is_whitespace() && *letter != '-').collect(),
         _ => folded.collect(),
     }
-}
-
-/// An Arabic-Indic or Persian digit as ASCII.
-fn fold_digit(letter: char) -> char {
-    let place = u32::from(letter) & 0xf;
-    char::from_digit(place, 10).unwrap_or(letter)
 }
 
 #[cfg(test)]

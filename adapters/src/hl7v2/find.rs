@@ -5,7 +5,7 @@
 //! repetition of the same group is never found. So a segment that the group could have and does not is
 //! absent, and is not looked for further out.
 
-use super::grammar;
+use super::grammar::{self, Kind};
 use super::groups::{Groups, Repetition as GroupRepetition};
 use super::index::{narrow, wide};
 use super::message::{Message, Segment};
@@ -24,6 +24,11 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// Its segments by their places in the message, from 0: the first, and the one after the last.
+    pub fn segment_range(&self) -> std::ops::Range<u32> {
+        self.first..self.last
+    }
+
     /// How many segments are in it.
     pub fn segment_count(&self) -> usize {
         wide(self.last.saturating_sub(self.first))
@@ -110,9 +115,26 @@ impl<'a> Message<'a> {
         })
     }
 
+    /// The segments of a name inside a scope. Of a group that may have such segments itself, only its own: the
+    /// comments of an order are not those of its observations.
     fn places(&self, within: Scope, name: [u8; 3]) -> impl Iterator<Item = u32> + use<'a> {
+        let message = *self;
         let lines = self.index.lines.get(wide(within.first)..wide(within.last)).unwrap_or_default();
-        (within.first..).zip(lines).filter(move |(_, line)| line.name == name).map(|(place, _)| place)
+        let only_own = within.is_group && !self.covers(&within) && self.has_itself(&within, name);
+        let named = (within.first..).zip(lines).filter(move |(_, line)| line.name == name).map(|(place, _)| place);
+        named.filter(move |place| !only_own || message.known_groups().homes.get(wide(*place)) == Some(&within.home))
+    }
+
+    /// Whether the scope's group may have the segment itself, and not only in a group inside.
+    fn has_itself(&self, scope: &Scope, name: [u8; 3]) -> bool {
+        let groups = self.known_groups();
+        let node = groups.repetitions.get(wide(scope.home)).map_or(0, |repetition| repetition.node);
+        groups.structure.and_then(|structure| structure.node(node)).is_some_and(|node| {
+            node.members.iter().any(|member| match &member.kind {
+                Kind::Segment(names) => names.contains(&name),
+                Kind::Group(_) => false,
+            })
+        })
     }
 
     /// The repetitions of a group inside `within`, but not `within` itself.

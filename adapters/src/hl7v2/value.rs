@@ -77,9 +77,15 @@ impl<'a> Value<'a> {
         !self.present
     }
 
-    /// Absent, or of no length: "not valued".
+    /// Absent, of no length, or delimiters alone: "not valued".
     pub fn is_empty(&self) -> bool {
-        self.raw.is_empty()
+        let Delimiters { component, repetition, subcomponent, .. } = self.delimiters;
+        let between = [component, repetition, subcomponent];
+        match self.raw.first() {
+            None => true,
+            Some(_) if self.level == Level::Opaque => false,
+            Some(_) => self.raw.iter().all(|byte| between.contains(&Some(*byte))),
+        }
     }
 
     /// Exactly `""`: what is stored is to be deleted.
@@ -194,7 +200,7 @@ impl<'a> Value<'a> {
     }
 
     fn parts(&self, delimiter: Option<u8>, level: Level) -> impl Iterator<Item = Value<'a>> + use<'a> {
-        let mut rest = (!self.is_empty()).then_some(Value { level, ..*self });
+        let mut rest = (!self.raw.is_empty()).then_some(Value { level, ..*self });
         std::iter::from_fn(move || {
             let (part, after) = rest?.split(delimiter);
             rest = after;

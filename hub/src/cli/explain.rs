@@ -32,7 +32,8 @@ Examples:
   hub explain order.hl7 --source kasr-al-ainy --reveal
       as if it came from this one, with the values
   hub explain order.hl7 --mapping rde_o11_to_prescription --json
-      one mapping, whatever the routes say, for a machine")]
+      one mapping, whatever the routes say, for a machine
+Without --mapping: the mappings of the routes that take the message, else all that read its type.")]
 pub struct ExplainArgs {
     /// A file with a message: HL7 v2, or an event as JSON; `-` is standard input
     #[arg(value_name = "FILE")]
@@ -69,7 +70,7 @@ pub fn run(global: &Global, args: &ExplainArgs, output: &mut Output<'_>) -> Outc
     };
     let mappings = match &args.mapping {
         Some(name) => vec![loaded.mappings.get(name).ok_or_else(|| unknown("mapping", loaded.mappings.keys()))?],
-        None => report.matching_mappings(&loaded),
+        None => report.matching_mappings(&document, &loaded),
     };
     for mapping in mappings {
         report.mappings.push(MappingReport::of(mapping, &document, &context, args.reveal));

@@ -90,6 +90,15 @@ codes! {
     PLAIN_NETWORK = 138, "a listener on the network without TLS";
     TEST_FILE = 139, "a test whose file cannot be read";
 
+    NOT_IN_TABLE = 140, "a code outside the HL7 table of its field";
+    FIELD_TYPE = 141, "a value of another type than its field";
+    FIELD_MISSING = 142, "a field that must be there and may not be written";
+    SEGMENT_MISSING = 143, "a segment or group that must be there and is not written";
+    TOO_LONG = 144, "a text that is longer than its field";
+    OUT_OF_ORDER = 145, "a segment that has no place where the file puts it";
+    UNKNOWN_FRAGMENT = 147, "a fragment that does not exist";
+    FRAGMENT_UNFIT = 148, "a fragment that does not fit where it is used";
+
     VALUE_MISSING = 150, "a value that a mapping requires is missing in the message";
     VALUE_INVALID = 151, "a value in the message that a function cannot read";
     CODE_UNKNOWN = 152, "a code in the message that a table does not have";

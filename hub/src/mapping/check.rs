@@ -9,21 +9,24 @@ mod elements;
 mod expectations;
 mod formats;
 mod given;
+mod level;
+mod resource;
+mod segments;
 
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use adapters::fhir;
 
-use self::elements::{Write, Written};
 use self::given::{Given, given, guards_of};
 use super::compile::{Compiled, Compiler, Ground};
 use super::error::Place;
 use super::expression::ExpressionError;
-use super::functions::Kind;
-use super::layout::{Clash, Draft, has_segment, read_json_target, read_segment_target};
-use super::parse::{DeclaredBlock, DeclaredMapping, DeclaredRule};
-use super::plan::{Block, Each, Layout, Mapping, Op, Rule, Segments, Shape, SourceFormat, TargetFormat};
+use super::fragments::Fragments;
+use super::layout::Clash;
+use super::parse::{DeclaredMapping, DeclaredRule};
+use super::plan::{Each, Layout, Mapping, MessageType, Rule, SourceFormat, TargetFormat};
 use super::tables::Tables;
 use crate::domain::command::CommandKind;
 use crate::finding::{Code, Finding, Findings, SourceText, Text, codes, did_you_mean, one_of};
@@ -41,11 +44,13 @@ pub(super) struct Checked {
 }
 
 /// Checks and compiles a mapping.
-pub(super) fn check(declared: &DeclaredMapping, source: &Arc<SourceText>, tables: &Tables) -> Checked {
+pub(super) fn check(declared: &DeclaredMapping, fragments: &Fragments, tables: &Tables) -> Checked {
     let mut checker = Checker {
-        compiler: Compiler::new(source, tables),
+        compiler: Compiler::new(&declared.body.origin, tables),
+        fragments,
         rules: Vec::new(),
         targets: Vec::new(),
+        entries: 0,
         command: None,
         missing: Findings::new(),
     };
@@ -58,9 +63,12 @@ pub(super) fn check(declared: &DeclaredMapping, source: &Arc<SourceText>, tables
 
 struct Checker<'c> {
     compiler: Compiler<'c>,
+    fragments: &'c Fragments,
     rules: Vec<Rule>,
-    /// The target of each rule, for findings.
-    targets: Vec<Text>,
+    /// The target of each rule with its file, for findings.
+    targets: Vec<(Text, Arc<SourceText>)>,
+    /// Entries of a Bundle so far.
+    entries: usize,
     command: Option<usize>,
     /// Required elements that are not written, or not surely.
     missing: Findings,
@@ -72,8 +80,9 @@ struct Level<'l> {
     ground: Ground<'l>,
     /// The FHIR type whose elements are written, if it is known.
     within: Option<&'static fhir::grammar::Structure>,
-    /// Where it is declared.
+    /// Where it is declared, and in which file.
     declared: &'l Text,
+    origin: &'l Arc<SourceText>,
     /// Source fields that are there wherever these rules are run.
     guards: &'l [String],
     /// The target of the blocks around, for errors: `note[].`
@@ -81,21 +90,19 @@ struct Level<'l> {
     is_root: bool,
 }
 
-impl Checker<'_> {
-    fn mapping(&mut self, declared: &DeclaredMapping) -> Option<Mapping> {
+impl<'c> Checker<'c> {
+    fn mapping(&mut self, declared: &'c DeclaredMapping) -> Option<Mapping> {
         let from = self.source_format(&declared.from);
-        let to = self.target_format(&declared.to);
+        let to = self.target_format(&declared.to, segments::written_version(&declared.body.rules));
         let (from, to) = (from?, to?);
-        let (message, structure) = match &from {
-            SourceFormat::Hl7v2(kind) => (format!("{}^{}", kind.code, kind.trigger), kind.structure),
-            SourceFormat::Fhir(_) | SourceFormat::Event => (String::new(), None),
-        };
-        let mut ground =
-            Ground { kind: from.path_kind(), structure, item: None, is_condition: false, message: &message };
+        let (message, structures) = messages_of(&from);
+        let mut ground = Ground { structures: &structures, message: &message, ..Ground::of(from.path_kind()) };
         let each = declared.each.as_ref().map(|each| (self.each(each, ground), self.place(&each.span)));
         if let Some((Some(Each::Field { datatype, .. }), _)) = &each {
             ground.item = Some(*datatype);
         }
+        let names = self.names(&declared.body, &Rc::default(), ground);
+        let ground = Ground { names: Some(&names), ..ground };
         let when = declared.when.as_ref();
         let when = when.map(|when| (self.compiler.condition(when, ground), self.place(&when.span)));
         let within = match &to {
@@ -106,13 +113,15 @@ impl Checker<'_> {
         if let Some((Some(condition), _)) = &when {
             guards_of(&condition.op, &mut guards);
         }
-        let level = Level { ground, within, declared: &declared.to, guards: &guards, prefix: "", is_root: true };
+        let origin = &declared.body.origin;
+        let level =
+            Level { ground, within, declared: &declared.to, origin, guards: &guards, prefix: "", is_root: true };
+        let flat = self.flat(&declared.body, &names, level);
         let layout = match &to {
-            TargetFormat::Fhir(_) => Layout::Json(self.json_layout(&declared.rules, &declared.blocks, level)),
-            TargetFormat::Hl7v2(kind) => {
-                Layout::Hl7(self.segment_layout(&declared.rules, &declared.blocks, level, kind.structure))
-            }
+            TargetFormat::Fhir(_) => Layout::Json(self.resource(&flat, level)),
+            TargetFormat::Hl7v2(kind) => Layout::Hl7(self.segments(&flat, level, kind)),
         };
+        self.warn_of_unused_names(&names);
         declared.tests.iter().for_each(|test| self.test(test, &to));
         let each = match each {
             None => None,
@@ -141,12 +150,12 @@ impl Checker<'_> {
     }
 
     fn report(&mut self, code: Code, span: Range<usize>, message: String, help: Option<String>) {
-        let finding = Finding::error(code, self.compiler.source, span, message);
+        let finding = Finding::error(code, &self.compiler.source, span, message);
         self.compiler.findings.push(finding.with_help_if(help));
     }
 
     fn report_inside(&mut self, code: Code, text: &Text, error: ExpressionError) {
-        let place = text.place(self.compiler.source, &error.span);
+        let place = text.place(&self.compiler.source, &error.span);
         self.report(code, place, error.message, error.help);
     }
 
@@ -155,139 +164,18 @@ impl Checker<'_> {
         Place { file: self.compiler.source.name().into(), line }
     }
 
-    fn json_layout(&mut self, rules: &[DeclaredRule], blocks: &[DeclaredBlock], level: Level<'_>) -> Shape {
-        let mut draft = Draft::default();
-        let mut clashes = Vec::new();
-        let mut writes = Vec::with_capacity(rules.len());
-        for rule in rules {
-            let steps = read_json_target(&rule.target.value);
-            let steps = steps.map_err(|error| self.report_inside(codes::TARGET_PATH, &rule.target, error)).ok();
-            let compiled = self.compiler.expression(&rule.expression, level.ground);
-            let (Some(steps), Some(compiled)) = (steps, compiled) else { continue };
-            let kind = compiled.kind;
-            if rule.target.value == COMMAND && level.is_root {
-                self.add_command(rule, compiled);
-                continue;
-            }
-            if compiled.is_many && rule.target.value.ends_with(']') {
-                self.many_into_one(&rule.target, &rule.expression);
-            }
-            writes.push(Write::of(&rule.target, &rule.expression, &compiled, level.guards));
-            let index = self.add_rule(rule, compiled, level);
-            clashes.extend(draft.write(&steps, index, kind).err());
-        }
-        let lists: Vec<Text> = blocks.iter().map(|block| block.to.clone()).collect();
-        let written = Written { writes: &writes, lists: &lists, place: level.declared };
-        let within_lists = level.within.map(|within| self.check_elements(within, &written)).unwrap_or_default();
-        for (block, list) in blocks.iter().zip(within_lists.into_iter().chain(std::iter::repeat(None))) {
-            let inner_type = list.map(|list| resource_of(block).filter(|_| list.is_resource()).unwrap_or(list));
-            let steps = read_json_target(&block.to.value);
-            let steps = steps.map_err(|error| self.report_inside(codes::TARGET_PATH, &block.to, error)).ok();
-            let has_index = block.to.value.ends_with(']');
-            if has_index {
-                let help = Some("leave the index out: each repetition adds an item".to_owned());
-                self.report(codes::TARGET_PATH, block.to.span.clone(), "a block adds items to a list".to_owned(), help);
-            }
-            if let Some(after) = &block.after {
-                let message = "`after` places segments, and this target has none".to_owned();
-                self.report(codes::UNKNOWN_KEY, after.span.clone(), message, None);
-            }
-            let prefix = format!("{}{}[].", level.prefix, block.to.value);
-            let compiled = self.block(
-                block,
-                Level { within: inner_type, declared: &block.to, ..level },
-                &prefix,
-                |checker, inner| checker.json_layout(&block.rules, &block.blocks, inner),
-            );
-            if let (Some(steps), Some(compiled)) = (steps.filter(|_| !has_index), compiled) {
-                draft.add_block(&steps, compiled);
-            }
-        }
-        let shape = draft.finish(&mut clashes);
-        self.report_clashes(clashes);
-        shape
-    }
-
-    fn segment_layout(
-        &mut self,
-        rules: &[DeclaredRule],
-        blocks: &[DeclaredBlock],
-        level: Level<'_>,
-        structure: Option<&'static str>,
-    ) -> Segments {
-        let mut segments = Segments::default();
-        let mut clashes = Vec::new();
-        for rule in rules {
-            let target = read_segment_target(&rule.target.value);
-            let target = target.map_err(|error| self.report_inside(codes::TARGET_PATH, &rule.target, error)).ok();
-            let compiled = self.compiler.expression(&rule.expression, level.ground);
-            let (Some(target), Some(compiled)) = (target, compiled) else { continue };
-            if !has_segment(structure, &target) {
-                let message = format!("{} has no segment {}", structure.unwrap_or_default(), target.segment());
-                let finding =
-                    Finding::warning(codes::NOT_IN_MESSAGE, self.compiler.source, rule.target.span.clone(), message);
-                self.compiler.findings.push(finding);
-            }
-            if compiled.kind == Kind::Structure {
-                let message = "a field takes a value, and this expression gives a structure".to_owned();
-                let help = Some("write its parts one by one, as in ORC-2.1".to_owned());
-                self.report(codes::ARGUMENT_TYPE, rule.expression.span.clone(), message, help);
-            }
-            if compiled.is_many && rule.target.value.contains("-") && rule.target.value.ends_with(']') {
-                self.many_into_one(&rule.target, &rule.expression);
-            }
-            let index = self.add_rule(rule, compiled, level);
-            clashes.extend(segments.write(&target, index).err());
-        }
-        for block in blocks {
-            let prefix = format!("{}{}.", level.prefix, block.to.value);
-            let after = block.after.as_ref().map(|after| after.value.clone());
-            let compiled = self.block(block, level, &prefix, |checker, inner| {
-                checker.segment_layout(&block.rules, &block.blocks, inner, structure)
-            });
-            segments.blocks.extend(compiled.map(|compiled| (compiled, after)));
-        }
-        self.report_clashes(clashes);
-        segments
-    }
-
-    fn block<L>(
-        &mut self,
-        block: &DeclaredBlock,
-        level: Level<'_>,
-        prefix: &str,
-        layout: impl FnOnce(&mut Self, Level<'_>) -> L,
-    ) -> Option<Block<L>> {
-        let each = self.each(&block.each, level.ground);
-        let mut ground = level.ground;
-        if let Some(Each::Field { datatype, .. }) = &each {
-            ground.item = Some(*datatype);
-        }
-        let when = block.when.as_ref().map(|when| self.compiler.condition(when, ground));
-        let mut guards = Vec::new();
-        if let Some(Some(condition)) = &when {
-            guards_of(&condition.op, &mut guards);
-        }
-        let inner = layout(self, Level { ground, prefix, is_root: false, guards: &guards, ..level });
-        let when: Option<Op> = match when {
-            None => None,
-            Some(compiled) => Some(compiled?.op),
-        };
-        let target = prefix.trim_end_matches('.').to_owned();
-        Some(Block { each: each?, when, layout: inner, place: self.place(&block.each.span), target })
-    }
-
     fn add_rule(&mut self, rule: &DeclaredRule, compiled: Compiled, level: Level<'_>) -> usize {
         let target = format!("{}{}", level.prefix, rule.target.value);
         let place = self.place(&rule.target.span);
         self.rules.push(Rule { op: compiled.op, place, target, source: compiled.source });
-        self.targets.push(rule.target.clone());
+        self.targets.push((rule.target.clone(), Arc::clone(&self.compiler.source)));
         self.rules.len().saturating_sub(1)
     }
 
     fn report_clashes(&mut self, clashes: Vec<Clash>) {
         for clash in clashes {
-            let Some(target) = self.targets.get(clash.rule).cloned() else { continue };
+            let Some((target, origin)) = self.targets.get(clash.rule).cloned() else { continue };
+            self.compiler.source = origin;
             let message = format!("`{}` is written twice: {}", target.value, clash.message);
             self.report(codes::WRITTEN_TWICE, target.span, message, None);
         }
@@ -316,13 +204,14 @@ impl Checker<'_> {
         }
         let place = self.place(&rule.target.span);
         self.rules.push(Rule { op: compiled.op, place, target: COMMAND.to_owned(), source: compiled.source });
-        self.targets.push(rule.target.clone());
+        self.targets.push((rule.target.clone(), Arc::clone(&self.compiler.source)));
         self.command = Some(self.rules.len().saturating_sub(1));
     }
 }
 
-/// The resource that each item of a block is, if the block says so: `resourceType = '"Medication"'`.
-fn resource_of(block: &DeclaredBlock) -> Option<&'static fhir::grammar::Structure> {
-    let rule = block.rules.iter().find(|rule| rule.target.value == "resourceType")?;
-    fhir::grammar::resource(rule.expression.value.trim().trim_matches('"'))
+/// The message types for people, and their structures.
+fn messages_of(from: &SourceFormat) -> (String, Vec<&'static str>) {
+    let SourceFormat::Hl7v2(kinds) = from else { return (String::new(), Vec::new()) };
+    let names: Vec<String> = kinds.iter().map(MessageType::name).collect();
+    (one_of(names.iter().map(String::as_str)), kinds.iter().filter_map(|kind| kind.structure).collect())
 }

@@ -5,7 +5,11 @@
 //! of their kinds, and tables that exist. Refused: the rest, with place and suggestion.
 
 mod idle;
+mod literals;
 mod paths;
+mod table_codes;
+
+pub(super) use paths::nearby;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,6 +20,7 @@ use super::expression::{Expression, Node, PathKind};
 use super::fields::{DataType, datatype};
 use super::functions::{Function, Kind, catalogue, function};
 use super::json_path::JsonPath;
+use super::names::{Named, Names};
 use super::plan::{Call, Op, Variable};
 use super::tables::Tables;
 use crate::finding::{Code, Finding, Findings, SourceText, Text, codes, did_you_mean, one_of};
@@ -24,8 +29,8 @@ use crate::finding::{Code, Finding, Findings, SourceText, Text, codes, did_you_m
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ground<'g> {
     pub kind: PathKind,
-    /// The structure of the HL7 v2 message, if it is known.
-    pub structure: Option<&'static str>,
+    /// The structures of the HL7 v2 messages, as far as they are known. A path must fit one of them.
+    pub structures: &'g [&'static str],
     /// The field whose repetitions a block goes through, if it does.
     pub item: Option<DataType>,
     /// Whether the expression decides about a message before it is mapped: it must not fail, and has no
@@ -33,6 +38,17 @@ pub(super) struct Ground<'g> {
     pub is_condition: bool,
     /// The message type for people: `RDE^O11`.
     pub message: &'g str,
+    /// Names that `let` gave.
+    pub names: Option<&'g Names>,
+    /// How many blocks are around.
+    pub depth: usize,
+}
+
+impl Ground<'_> {
+    /// Outside any block, without names.
+    pub fn of(kind: PathKind) -> Ground<'static> {
+        Ground { kind, structures: &[], item: None, is_condition: false, message: "", names: None, depth: 0 }
+    }
 }
 
 /// A compiled expression, and what is known about its value.
@@ -48,7 +64,8 @@ pub(super) struct Compiled {
 
 /// Compiles the expressions of one file.
 pub(super) struct Compiler<'c> {
-    pub source: &'c Arc<SourceText>,
+    /// The file in hand.
+    pub source: Arc<SourceText>,
     pub tables: &'c Tables,
     pub findings: Findings,
     /// Tables that are named somewhere.
@@ -56,8 +73,8 @@ pub(super) struct Compiler<'c> {
 }
 
 impl<'c> Compiler<'c> {
-    pub fn new(source: &'c Arc<SourceText>, tables: &'c Tables) -> Self {
-        Compiler { source, tables, findings: Findings::new(), used_tables: BTreeSet::new() }
+    pub fn new(source: &Arc<SourceText>, tables: &'c Tables) -> Self {
+        Compiler { source: Arc::clone(source), tables, findings: Findings::new(), used_tables: BTreeSet::new() }
     }
 
     /// Compiles one expression; `None` when something is wrong with it, which is then in the findings.
@@ -71,8 +88,8 @@ impl<'c> Compiler<'c> {
                 Some(compiled)
             }
             Err(error) => {
-                let place = text.place(self.source, &error.span);
-                let finding = Finding::error(codes::EXPRESSION, self.source, place, error.message);
+                let place = text.place(&self.source, &error.span);
+                let finding = Finding::error(codes::EXPRESSION, &self.source, place, error.message);
                 self.findings.push(finding.with_help_if(error.help));
                 None
             }
@@ -91,7 +108,7 @@ impl Compiler<'_> {
     }
 
     fn warn_of_idle(&mut self, text: &Text, what: &str) {
-        let finding = Finding::warning(codes::IDLE, self.source, text.span.clone(), what);
+        let finding = Finding::warning(codes::IDLE, &self.source, text.span.clone(), what);
         self.findings.push(finding);
     }
 }
@@ -113,8 +130,8 @@ impl Walk<'_, '_> {
     }
 
     fn report(&mut self, code: Code, span: &std::ops::Range<usize>, message: String, help: Option<String>) {
-        let place = self.text.place(self.compiler.source, span);
-        let finding = Finding::error(code, self.compiler.source, place, message);
+        let place = self.text.place(&self.compiler.source, span);
+        let finding = Finding::error(code, &self.compiler.source, place, message);
         self.compiler.findings.push(finding.with_help_if(help));
     }
 
@@ -141,13 +158,17 @@ impl Walk<'_, '_> {
                 let (left_op, right_op) = (self.node(left), self.node(right));
                 let (left_op, right_op) = (left_op?, right_op?);
                 self.no_structures(&[(**left).clone(), (**right).clone()], &[left_op.1, right_op.1], "a comparison")?;
+                self.check_compared(&left_op.0, std::slice::from_ref(right));
+                self.check_compared(&right_op.0, std::slice::from_ref(left));
                 let op =
                     Op::Compare { left: Box::new(left_op.0), comparison: *comparison, right: Box::new(right_op.0) };
                 Some((op, Kind::Boolean, false))
             }
             Node::In { value, among } => {
                 let (value, list) = (self.node(value), self.nodes(among));
-                Some((Op::In { value: Box::new(value?.0), among: list?.0 }, Kind::Boolean, false))
+                let value = value?.0;
+                self.check_compared(&value, among);
+                Some((Op::In { value: Box::new(value), among: list?.0 }, Kind::Boolean, false))
             }
             Node::Exists(value) => Some((Op::Exists(Box::new(self.node(value)?.0)), Kind::Boolean, false)),
             Node::Not(value) => Some((Op::Not(Box::new(self.node(value)?.0)), Kind::Boolean, false)),
@@ -205,19 +226,36 @@ impl Walk<'_, '_> {
     }
 
     fn variable(&mut self, name: &str, span: &std::ops::Range<usize>) -> Part {
-        let Some(variable) = Variable::of(name) else {
-            let written = format!("${name}");
-            let help = did_you_mean(&written, Variable::WRITTEN)
-                .unwrap_or_else(|| format!("write {}", one_of(Variable::WRITTEN)));
-            self.report(codes::EXPRESSION, span, format!("there is no `{written}`"), Some(help));
-            return None;
+        if let Some(named) = self.ground.names.and_then(|names| names.find(name)) {
+            return self.named(named);
+        }
+        let part = match Variable::of(name) {
+            Some(Variable::Index) => (Op::Variable(Variable::Index), Kind::Number, false),
+            Some(variable) => (Op::Variable(variable), Kind::Text, false),
+            None => {
+                let written = format!("${name}");
+                let own: Vec<String> = self.ground.names.map(Names::written).unwrap_or_default();
+                let all = || own.iter().map(String::as_str).chain(Variable::WRITTEN);
+                let help = did_you_mean(&written, all()).unwrap_or_else(|| format!("write {}", one_of(all())));
+                self.report(codes::EXPRESSION, span, format!("there is no `{written}`"), Some(help));
+                return None;
+            }
         };
         if self.ground.is_condition {
             let message = format!("`${name}` is not known before a message is mapped");
             self.report(codes::EXPRESSION, span, message, None);
             return None;
         }
-        Some((Op::Variable(variable), Kind::Text, false))
+        Some(part)
+    }
+
+    /// What a name stands for; nothing if that could not be compiled, which was told there.
+    fn named(&mut self, named: &Named) -> Part {
+        let compiled = named.compiled()?;
+        if let Some(source) = &compiled.source {
+            self.first_path.get_or_insert_with(|| source.clone());
+        }
+        Some((Op::Name { op: Arc::clone(&compiled.op), depth: named.depth }, compiled.kind, compiled.is_many))
     }
 
     fn path(&mut self, text: &str, span: &std::ops::Range<usize>) -> Part {
@@ -292,7 +330,7 @@ impl Walk<'_, '_> {
             return None;
         };
         self.check_count(function, arguments.len(), name_span, span)?;
-        let mut table = None;
+        let (mut table, mut pattern) = (None, None);
         let mut ops = Vec::with_capacity(arguments.len());
         let mut first = (Kind::Any, false);
         let mut fine = true;
@@ -301,6 +339,11 @@ impl Walk<'_, '_> {
             if wanted == Kind::Table {
                 table = self.table(function, argument);
                 fine &= table.is_some();
+                continue;
+            }
+            if wanted == Kind::Pattern {
+                pattern = self.pattern(function, argument);
+                fine &= pattern.is_some();
                 continue;
             }
             let Some((op, kind, is_many)) = self.node(argument) else {
@@ -313,15 +356,25 @@ impl Walk<'_, '_> {
             }
             ops.push(op);
         }
+        fine &= self.check_literals(function, arguments, pattern.as_ref());
+        if let (Some(table), Some(value)) = (&table, ops.first()) {
+            self.check_rows(value, table, span);
+        }
         let may_fail = function.may_fail || table.as_ref().is_some_and(|table| table.may_fail());
         if self.ground.is_condition && (may_fail || function.name == "hmac") {
             let message = format!("`{name}` can refuse a message, and a condition must not");
             self.report(codes::MAY_FAIL, name_span, message, Some("compare the value itself".to_owned()));
             fine = false;
         }
+        if function.name == "urn" {
+            ops.push(Op::Place);
+        }
         let reduces = matches!(function.name, "first" | "last" | "count" | "join" | "concat" | "is_null");
         let kind = if function.returns == Kind::Any && function.name != "table" { first.0 } else { function.returns };
-        fine.then_some((Op::Call(Call { function, arguments: ops, table }), kind, first.1 && !reduces))
+        if function.name == "attempt" {
+            return Some((Op::Attempt(Box::new(ops.pop().filter(|_| fine)?)), first.0, first.1));
+        }
+        fine.then_some((Op::Call(Call { function, arguments: ops, table, pattern }), kind, first.1 && !reduces))
     }
 
     fn check_count(
@@ -356,7 +409,7 @@ impl Walk<'_, '_> {
     ) -> bool {
         let (op, kind) = given;
         let fits = match wanted {
-            Kind::Any | Kind::Table => true,
+            Kind::Any | Kind::Table | Kind::Pattern => true,
             Kind::Value | Kind::Text => kind != Kind::Structure,
             Kind::Number => matches!(kind, Kind::Number | Kind::Any | Kind::Value),
             Kind::Boolean => matches!(kind, Kind::Boolean | Kind::Any | Kind::Value),

@@ -14,6 +14,7 @@ use super::error::Fault;
 use super::expression::Comparison;
 use super::fields::DataType;
 use super::functions::{Arguments, Environment, egyptian_time, joined};
+use super::json_path;
 use super::lineage::Recorder;
 use super::plan::{Call, Each, Op, Variable};
 use super::value::{Field, Val, compare_numbers};
@@ -31,6 +32,8 @@ pub(super) struct Position<'r> {
     /// The group or segment in hand; `None` in JSON.
     scope: Option<Scope>,
     item: Item<'r>,
+    /// Which repetition of its block it is, from 1.
+    number: usize,
 }
 
 /// What relative paths start from.
@@ -48,31 +51,41 @@ pub(super) struct Evaluator<'r> {
     pub environment: &'r Environment<'r>,
     /// Takes down what is read, when somebody asked for lineage.
     pub recorder: Option<&'r RefCell<Recorder>>,
+    /// The places of the blocks around, the outermost first: names mean what they meant there.
+    pub around: RefCell<Vec<Position<'r>>>,
 }
 
 impl<'r> Evaluator<'r> {
     /// The whole document.
     pub fn start(&self) -> Position<'r> {
         match self.ground {
-            Ground::Hl7(message) => Position { scope: Some(message.whole()), item: Item::Nothing },
-            Ground::Json(root) => Position { scope: None, item: Item::Json(root) },
+            Ground::Hl7(message) => Position { scope: Some(message.whole()), item: Item::Nothing, number: 1 },
+            Ground::Json(root) => Position { scope: None, item: Item::Json(root), number: 1 },
         }
+    }
+
+    /// Does something inside a block, at one of its places.
+    pub fn inside<T>(&self, at: &Position<'r>, work: impl FnOnce() -> T) -> T {
+        self.around.borrow_mut().push(*at);
+        let done = work();
+        self.around.borrow_mut().pop();
+        done
     }
 
     /// The places that a block or a mapping repeats over.
     pub fn positions(&self, each: &Each, at: &Position<'r>) -> Vec<Position<'r>> {
         match (each, self.ground, at.scope) {
+            (Each::Here, Ground::Hl7(_) | Ground::Json(_), _) => vec![Position { number: 1, ..*at }],
             (Each::Group { name, from_root }, Ground::Hl7(message), Some(scope)) => {
                 let within = if *from_root { message.whole() } else { scope };
                 let scopes = message.groups(&within, name).into_iter();
-                scopes.map(|found| Position { scope: Some(found), item: Item::Nothing }).collect()
+                scopes.map(|found| Position { scope: Some(found), item: Item::Nothing, number: 1 }).collect()
             }
             (Each::Field { path, datatype, from_root }, Ground::Hl7(message), Some(scope)) => {
                 let within = if *from_root { message.whole() } else { scope };
                 let values = message.find_all(&within, path).into_iter().filter(|value| !value.is_empty());
-                values
-                    .map(|value| Position { scope: at.scope, item: Item::Field(Field { value, datatype: *datatype }) })
-                    .collect()
+                let fields = values.map(|value| Item::Field(Field { value, datatype: *datatype }));
+                fields.map(|item| Position { scope: at.scope, item, number: 1 }).collect()
             }
             (Each::Items(path), Ground::Json(root), _) => {
                 let start = if path.from_root { root } else { at.json(root) };
@@ -81,7 +94,7 @@ impl<'r> Evaluator<'r> {
                     Json::Null => Vec::new(),
                     Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Object(_) => vec![json],
                 });
-                items.map(|item| Position { scope: None, item: Item::Json(item) }).collect()
+                items.map(|item| Position { scope: None, item: Item::Json(item), number: 1 }).collect()
             }
             (Each::Group { .. } | Each::Field { .. } | Each::Items(_), Ground::Hl7(_) | Ground::Json(_), _) => {
                 Vec::new()
@@ -95,7 +108,12 @@ impl<'r> Evaluator<'r> {
             Op::Text(text) => Val::from(text.as_str()),
             Op::Number(number) => Val::Number(Cow::Borrowed(number)),
             Op::Boolean(boolean) => Val::Boolean(*boolean),
-            Op::Variable(variable) => self.variable(*variable),
+            Op::Variable(variable) => self.variable(*variable, at),
+            Op::Name { op, depth } => {
+                let there = self.around.borrow().get(*depth).copied();
+                self.evaluate(op, &there.unwrap_or_else(|| self.start()))?
+            }
+            Op::Place => Val::from(self.place(at)),
             Op::Field { path, datatype, all, from_root } => {
                 let within = if *from_root { &self.start() } else { at };
                 self.field(path, *datatype, *all, within)
@@ -103,6 +121,7 @@ impl<'r> Evaluator<'r> {
             Op::Part { component, subcomponent, datatype } => self.part(*component, *subcomponent, *datatype, at),
             Op::Json { path, all } => self.json(path, *all, at),
             Op::Call(call) => self.call(call, at)?,
+            Op::Attempt(value) => self.attempt(value, at)?,
             Op::FirstOf(parts) => {
                 for part in parts {
                     let value = self.evaluate(part, at)?;
@@ -134,6 +153,20 @@ impl<'r> Evaluator<'r> {
         })
     }
 
+    /// What could not be read counts as not read in the lineage too.
+    fn attempt(&self, value: &'r Op, at: &Position<'r>) -> Result<Val<'r>, Fault> {
+        let before = self.recorder.map(|recorder| recorder.borrow().mark());
+        match self.evaluate(value, at) {
+            Err(Fault::Invalid(_)) => {
+                if let (Some(recorder), Some(before)) = (self.recorder, before) {
+                    recorder.borrow_mut().forget_since(&before);
+                }
+                Ok(Val::Absent)
+            }
+            known => known,
+        }
+    }
+
     /// Whether every part holds, or every part does not; stops at the first that differs.
     fn all_hold(&self, parts: &'r [Op], wanted: bool, at: &Position<'r>) -> Result<bool, Fault> {
         for part in parts {
@@ -152,12 +185,24 @@ impl<'r> Evaluator<'r> {
         Ok(values)
     }
 
-    fn variable(&self, variable: Variable) -> Val<'r> {
+    fn variable(&self, variable: Variable, at: &Position<'r>) -> Val<'r> {
         let context = self.environment.context;
         match variable {
             Variable::MessageId => Val::from(context.message_id.as_str()),
             Variable::Source => Val::from(context.source.as_str()),
             Variable::ReceivedAt => Val::from(egyptian_time(context.received_at)),
+            Variable::Index => Val::Number(Cow::Owned(at.number.to_string())),
+        }
+    }
+
+    /// The same for the same place, however it was come to: the segments in hand and the field in hand, or the way
+    /// to the JSON value in hand.
+    fn place(&self, at: &Position<'r>) -> String {
+        let segments = at.scope.map(|scope| scope.segment_range()).unwrap_or_default();
+        match (at.item, self.ground) {
+            (Item::Field(field), _) => format!("{}-{} {:?}", segments.start, segments.end, field.value.span()),
+            (Item::Json(json), Ground::Json(root)) => json_path::place_of(json, root),
+            (Item::Nothing | Item::Json(_), _) => format!("{}-{}", segments.start, segments.end),
         }
     }
 
@@ -220,11 +265,17 @@ impl<'r> Evaluator<'r> {
         if let Some(recorder) = self.recorder {
             recorder.borrow_mut().call(call.function.name, call.table.as_ref().map(|table| table.name()));
         }
-        call.function.call(Arguments { values, table: call.table.as_deref(), environment: self.environment })
+        let (table, pattern) = (call.table.as_deref(), call.pattern.as_ref());
+        call.function.call(Arguments { values, table, pattern, environment: self.environment })
     }
 }
 
 impl<'r> Position<'r> {
+    /// The same place as another repetition.
+    pub fn numbered(self, number: usize) -> Position<'r> {
+        Position { number, ..self }
+    }
+
     fn json(&self, root: &'r Json) -> &'r Json {
         match self.item {
             Item::Json(json) => json,

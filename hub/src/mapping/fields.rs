@@ -43,6 +43,14 @@ pub(super) enum DataType {
     Xon,
     /// Authority.
     Hd,
+    /// Amount and currency.
+    Mo,
+    /// Price: an MO inside.
+    Cp,
+    /// Licence of a driver.
+    Dln,
+    /// Licence of a practitioner.
+    Pln,
     /// Any plain text or code (ST, ID, IS, SI, TX, FT, DT, TM).
     Plain,
 }
@@ -53,10 +61,11 @@ impl DataType {
             "CX" => DataType::Cx,
             "EI" => DataType::Ei,
             "EIP" => DataType::Eip,
-            "XCN" => DataType::Xcn,
-            "XPN" => DataType::Xpn,
-            "XAD" => DataType::Xad,
-            "XTN" => DataType::Xtn,
+            // CN, PN, AD and TN are what versions before 2.4 have for the same.
+            "XCN" | "CN" => DataType::Xcn,
+            "XPN" | "PN" => DataType::Xpn,
+            "XAD" | "AD" => DataType::Xad,
+            "XTN" | "TN" => DataType::Xtn,
             "CE" | "CWE" | "CNE" => DataType::Coded,
             // From 2.6 on a point in time is a DTM.
             "TS" | "DTM" => DataType::Ts,
@@ -67,6 +76,10 @@ impl DataType {
             "PL" => DataType::Pl,
             "XON" => DataType::Xon,
             "HD" => DataType::Hd,
+            "MO" => DataType::Mo,
+            "CP" => DataType::Cp,
+            "DLN" => DataType::Dln,
+            "PLN" => DataType::Pln,
             "ST" | "ID" | "IS" | "SI" | "TX" | "FT" | "DT" | "TM" => DataType::Plain,
             _ => DataType::Unknown,
         }

@@ -1,6 +1,7 @@
 //! The mappings and tables of a configuration.
 //!
-//! In come the texts of `mappings/*.toml` and `mappings/tables/*.toml`; out go compiled mappings by name.
+//! In come the texts of `mappings/*.toml`, of `mappings/tables/*.toml` and of fragments in the other folders below
+//! `mappings/`; out go compiled mappings by name.
 //! Promised: every file is read, whatever is wrong with another. Refused: two mappings of one name.
 
 use std::collections::BTreeSet;
@@ -11,6 +12,7 @@ use indexmap::IndexMap;
 use super::check::check;
 use super::compile::{Compiler, Ground};
 use super::expression::PathKind;
+use super::fragments::Fragments;
 use super::parse::parse;
 use super::plan::Mapping;
 use super::run::Question;
@@ -28,15 +30,22 @@ pub(crate) struct MappingFiles {
     /// Names of all mappings, also of those that did not.
     pub names: Vec<String>,
     pub tables: Tables,
+    fragments: Fragments,
     /// Tables that a mapping or a question names.
     used_tables: BTreeSet<String>,
 }
 
 impl MappingFiles {
     /// Compiles all mappings.
-    pub fn read(mapping_files: &[Arc<SourceText>], table_files: &[Arc<SourceText>]) -> (MappingFiles, Findings) {
+    pub fn read(
+        mapping_files: &[Arc<SourceText>],
+        fragment_files: &[Arc<SourceText>],
+        table_files: &[Arc<SourceText>],
+    ) -> (MappingFiles, Findings) {
         let (tables, mut findings) = Tables::read(table_files);
-        let mut files = MappingFiles { tables, ..MappingFiles::default() };
+        let (fragments, fragment_findings) = Fragments::read(fragment_files);
+        findings.extend(fragment_findings);
+        let mut files = MappingFiles { tables, fragments, ..MappingFiles::default() };
         files.used_tables.extend(IMPLICIT_TABLES.map(str::to_owned));
         for source in mapping_files {
             let (declared, found) = parse(source);
@@ -54,7 +63,7 @@ impl MappingFiles {
                 findings.push(finding.with_help(format!("rename the file to `{name}.toml`, or the mapping")));
             }
             files.names.push(name.clone());
-            let checked = check(&declared, source, &files.tables);
+            let checked = check(&declared, &files.fragments, &files.tables);
             // What is missing may be what could not be read.
             if is_whole && !checked.findings.has_errors() {
                 findings.extend(checked.missing);
@@ -77,20 +86,21 @@ impl MappingFiles {
         findings: &mut Findings,
     ) -> Option<Question> {
         let mut compiler = Compiler::new(source, &self.tables);
-        let ground = Ground { kind, structure: None, item: None, is_condition: true, message: "" };
+        let ground = Ground { is_condition: true, ..Ground::of(kind) };
         let compiled = compiler.condition(text, ground);
         findings.extend(compiler.findings);
         self.used_tables.extend(compiler.used_tables);
         compiled.map(|compiled| Question { op: compiled.op })
     }
 
-    /// Warns of tables that nothing names. A mapping without a route is no mistake: a route may come.
+    /// Warns of tables and fragments that nothing names. A mapping without a route is no mistake: a route may come.
     pub fn unused(&self) -> Findings {
         let mut findings = Findings::new();
         for (source, name) in self.tables.places().filter(|(_, name)| !self.used_tables.contains(&name.value)) {
             let message = format!("no mapping and no route uses the table `{}`", name.value);
             findings.push(Finding::warning(codes::UNUSED, source, name.span.clone(), message));
         }
+        findings.extend(self.fragments.unused());
         findings
     }
 }

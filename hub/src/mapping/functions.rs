@@ -7,7 +7,9 @@
 mod coded;
 mod identity;
 mod list;
+pub(super) mod money;
 mod number;
+pub(super) mod pattern;
 mod person;
 mod text;
 mod time;
@@ -18,8 +20,8 @@ use std::cell::OnceCell;
 
 use adapters::hl7v2;
 
-pub(super) use text::joined;
-pub(super) use time::{egyptian_hl7_time, egyptian_time};
+pub(super) use text::{NULL, joined};
+pub(super) use time::{egyptian_hl7_time, egyptian_time, is_hl7_time};
 
 use super::context::Context;
 use super::error::Fault;
@@ -87,6 +89,8 @@ pub enum Kind {
     Word,
     /// The name of a table, written out.
     Table,
+    /// A regular expression, written out.
+    Pattern,
 }
 
 impl Kind {
@@ -101,6 +105,7 @@ impl Kind {
             Kind::Structure => "a structure",
             Kind::Word => "a text in quotes",
             Kind::Table => "the name of a table in quotes",
+            Kind::Pattern => "a pattern in quotes",
         }
     }
 }
@@ -130,6 +135,8 @@ pub(super) struct Arguments<'r> {
     pub values: Vec<Val<'r>>,
     /// The table that the call names, if it names one.
     pub table: Option<&'r Table>,
+    /// The pattern that the call names, if it names one.
+    pub pattern: Option<&'r regex::Regex>,
     pub environment: &'r Environment<'r>,
 }
 
@@ -220,7 +227,9 @@ fn add_urn_part(part: &mut String, text: &str) {
 pub fn catalogue() -> impl Iterator<Item = &'static Function> {
     [
         text::FUNCTIONS,
+        pattern::FUNCTIONS,
         number::FUNCTIONS,
+        money::FUNCTIONS,
         time::FUNCTIONS,
         list::FUNCTIONS,
         coded::FUNCTIONS,
@@ -283,7 +292,7 @@ impl Function {
         for item in first.into_items().into_iter().filter(|item| !item.is_empty()) {
             let mut values = vec![item];
             values.extend(rest.iter().cloned());
-            let mut each = Arguments { values, table: arguments.table, environment: arguments.environment };
+            let mut each = Arguments { values, ..arguments };
             let result = (self.run)(&mut each)?;
             if !result.is_empty() {
                 results.push(result);

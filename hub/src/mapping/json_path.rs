@@ -127,6 +127,26 @@ fn item(json: &Json, index: usize) -> Option<&Json> {
     }
 }
 
+/// The way from a document's root to one of its values: `/note/0/text` (RFC 6901 without its escapes).
+pub(super) fn place_of(json: &Json, root: &Json) -> String {
+    let mut open = vec![(String::new(), root)];
+    while let Some((path, value)) = open.pop() {
+        if std::ptr::eq(value, json) {
+            return path;
+        }
+        match value {
+            Json::Array(items) => {
+                open.extend(items.iter().enumerate().map(|(index, item)| (format!("{path}/{index}"), item)));
+            }
+            Json::Object(fields) => {
+                open.extend(fields.iter().map(|(name, field)| (format!("{path}/{name}"), field)));
+            }
+            Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
+        }
+    }
+    String::new()
+}
+
 struct Reader<'t> {
     text: &'t str,
     at: usize,

@@ -7,12 +7,12 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use adapters::hl7v2::{self, Path, edit};
+use adapters::hl7v2::{Path, edit};
 use indexmap::IndexMap;
 
 use super::expression::ExpressionError;
 use super::functions::Kind;
-use super::plan::{Block, Key, PartPlan, SegmentPlan, Segments, Shape};
+use super::plan::{Block, Items, Key, PartPlan, Shape};
 use super::write::write_text;
 
 /// Highest index that a target path may have.
@@ -72,7 +72,7 @@ pub(super) struct Draft {
     rule: Option<(usize, Kind)>,
     fields: IndexMap<String, Draft>,
     items: BTreeMap<usize, Draft>,
-    blocks: Vec<Block<Shape>>,
+    blocks: Vec<Block<Items>>,
 }
 
 /// Two rules that cannot both write, and why.
@@ -96,8 +96,15 @@ impl Draft {
     }
 
     /// Adds the items of a block to the list at `steps`.
-    pub fn add_block(&mut self, steps: &[Step], block: Block<Shape>) {
+    pub fn add_block(&mut self, steps: &[Step], block: Block<Items>) {
         self.place(steps).blocks.push(block);
+    }
+
+    /// Puts a whole resource at an element. `type_rule` writes its `resourceType`.
+    pub fn add_resource(&mut self, element: &str, type_rule: usize, mut resource: Draft) {
+        let name = Draft { rule: Some((type_rule, Kind::Text)), ..Draft::default() };
+        resource.fields.shift_insert(0, "resourceType".to_owned(), name);
+        self.fields.insert(element.to_owned(), resource);
     }
 
     fn place(&mut self, steps: &[Step]) -> &mut Draft {
@@ -154,10 +161,12 @@ fn key(name: String) -> Key {
 /// The place of an HL7 v2 target path: segment, occurrence, and where in it.
 #[derive(Debug)]
 pub(super) struct SegmentTarget {
-    segment: String,
-    occurrence: u32,
-    place: edit::Place,
-    is_one_repetition: bool,
+    pub path: Path,
+    pub segment: String,
+    pub occurrence: u32,
+    pub place: edit::Place,
+    /// Whether the file chooses the repetition.
+    pub is_one_repetition: bool,
 }
 
 /// `ORC-2.1`, `NTE[2]-3`, `PID-3[2].1`
@@ -173,7 +182,7 @@ pub(super) fn read_segment_target(text: &str) -> Result<SegmentTarget, Expressio
     }
     if path.groups().next().is_some() {
         let error = ExpressionError::new(whole, "a target has no groups before its segment");
-        return Err(error.with_help("segments stand in the order of the file; `after` places those of a block"));
+        return Err(error.with_help("groups are what `[[for]]` blocks add: `to = \"ORDER\"`"));
     }
     let (segment, field) = text.split_once('-').unwrap_or((text, ""));
     let occurrence = match segment.split_once('[').and_then(|(_, rest)| rest.strip_suffix(']')) {
@@ -183,24 +192,16 @@ pub(super) fn read_segment_target(text: &str) -> Result<SegmentTarget, Expressio
         })?,
     };
     let is_one_repetition = field.contains('[');
-    Ok(SegmentTarget { segment: path.segment().to_owned(), occurrence, place, is_one_repetition })
+    Ok(SegmentTarget { segment: path.segment().to_owned(), path, occurrence, place, is_one_repetition })
 }
 
-impl Segments {
-    /// Gives a place to a rule.
-    pub fn write(&mut self, target: &SegmentTarget, rule: usize) -> Result<(), Clash> {
-        let SegmentTarget { segment, occurrence, place, is_one_repetition } = target;
-        let part = PartPlan { place: *place, is_one_repetition: *is_one_repetition, rule };
-        let known = self.segments.iter_mut().find(|plan| plan.name == *segment && plan.occurrence == *occurrence);
-        let Some(plan) = known else {
-            let (name, occurrence) = (segment.clone(), *occurrence);
-            self.segments.push(SegmentPlan { name, occurrence, parts: vec![part] });
-            return Ok(());
-        };
-        if plan.parts.iter().any(|other| overlap(&other.place, place)) {
+impl SegmentTarget {
+    /// Adds what a rule writes here to the parts of a segment, or of a repetition.
+    pub fn add_to(&self, parts: &mut Vec<PartPlan>, rule: usize, may_be_null: bool) -> Result<(), Clash> {
+        if parts.iter().any(|other| overlap(&other.place, &self.place)) {
             return Err(Clash { rule, message: "it is written by a rule above".to_owned() });
         }
-        plan.parts.push(part);
+        parts.push(PartPlan { place: self.place, is_one_repetition: self.is_one_repetition, may_be_null, rule });
         Ok(())
     }
 }
@@ -217,18 +218,6 @@ fn overlap(left: &edit::Place, right: &edit::Place) -> bool {
         && meet(left.repetition, right.repetition)
         && meet(left.component, right.component)
         && meet(left.subcomponent, right.subcomponent)
-}
-
-/// Whether the structure of a message has the segment of a target.
-pub(super) fn has_segment(structure: Option<&'static str>, target: &SegmentTarget) -> bool {
-    let Some(structure) = structure else { return true };
-    target.segment.starts_with('Z') || hl7v2::grammar::segment_exists(structure, None, &target.segment)
-}
-
-impl SegmentTarget {
-    pub fn segment(&self) -> &str {
-        &self.segment
-    }
 }
 
 #[cfg(test)]
@@ -271,13 +260,13 @@ mod tests {
     }
 
     #[test]
-    fn segments_of_one_name_are_told_apart_by_number() {
-        let mut segments = Segments::default();
-        for (rule, target) in ["NTE-3", "NTE[2]-3", "NTE-4.1", "NTE-4.2"].into_iter().enumerate() {
-            segments.write(&read_segment_target(target).unwrap(), rule).unwrap();
+    fn a_part_of_a_field_is_written_once() {
+        let mut parts = Vec::new();
+        for (rule, target) in ["NTE-3", "NTE-4.1", "NTE-4.2", "NTE-5[1].1", "NTE-5[2].1"].into_iter().enumerate() {
+            read_segment_target(target).unwrap().add_to(&mut parts, rule, false).unwrap();
         }
-        assert_eq!(segments.segments.len(), 2);
-        assert!(segments.write(&read_segment_target("NTE-4").unwrap(), 9).is_err());
+        assert!(read_segment_target("NTE-4").unwrap().add_to(&mut parts, 9, false).is_err());
+        assert_eq!(read_segment_target("NTE[2]-3").unwrap().occurrence, 2);
         for wrong in ["MSH-1", "ORDER.ORC-2", "ORC", "NTE[*]-3", "PID-3[*]", "PID-3[.5 = \"NI\"]"] {
             assert!(read_segment_target(wrong).is_err(), "{wrong}");
         }

@@ -130,7 +130,9 @@ impl<'t> Lexer<'t> {
                 '\\' => match letters.next() {
                     Some((_, 'n')) => text.push('\n'),
                     Some((_, 't')) => text.push('\t'),
-                    Some((_, escaped)) => text.push(escaped),
+                    Some((_, escaped @ ('"' | '\'' | '\\'))) => text.push(escaped),
+                    // `\d` and its like are parts of patterns.
+                    Some((_, other)) => text.extend(['\\', other]),
                     None => break,
                 },
                 _ => text.push(letter),

@@ -70,10 +70,37 @@ pub(super) struct Recorder {
     written: Vec<Written>,
 }
 
+/// How much a recorder had taken down.
+#[derive(Debug)]
+pub(super) struct Mark {
+    sources: usize,
+    functions: usize,
+    spans: usize,
+    values: usize,
+}
+
 impl Recorder {
     pub fn begin_rule(&mut self) {
         self.sources.clear();
         self.functions.clear();
+    }
+
+    /// How much was taken down so far.
+    pub fn mark(&self) -> Mark {
+        Mark {
+            sources: self.sources.len(),
+            functions: self.functions.len(),
+            spans: self.spans.len(),
+            values: self.values.len(),
+        }
+    }
+
+    /// Forgets what was read after the mark.
+    pub fn forget_since(&mut self, mark: &Mark) {
+        self.sources.truncate(mark.sources);
+        self.functions.truncate(mark.functions);
+        self.spans.truncate(mark.spans);
+        self.values.truncate(mark.values);
     }
 
     pub fn read_field(&mut self, path: &str, spans: impl Iterator<Item = Range<usize>>) {

@@ -3,12 +3,13 @@
 //! In comes the file's text; out go its rules, blocks and tests with their places, and findings for
 //! everything about their shape. Promised: rules keep the file's order. Refused: unknown keys.
 
+mod body;
+mod expectations;
+
 use std::sync::Arc;
 
-use crate::finding::{Entry, Findings, Located, Reader, Scalar, Section, SourceText, Text, codes};
-
-/// Blocks within blocks that one file may have.
-const DEPTH_MAX: usize = 16;
+use self::expectations::read_test;
+use crate::finding::{Findings, Located, Reader, Scalar, SourceText, Text, codes};
 
 /// A mapping as its file has it.
 #[derive(Clone, Debug)]
@@ -19,9 +20,36 @@ pub(super) struct DeclaredMapping {
     pub to: Text,
     pub each: Option<Text>,
     pub when: Option<Text>,
+    pub body: Body,
+    pub tests: Vec<DeclaredTest>,
+}
+
+/// A fragment: rules that mappings share.
+#[derive(Clone, Debug)]
+pub(super) struct DeclaredFragment {
+    pub name: Text,
+    pub from: Text,
+    pub to: Text,
+    /// Names that whoever uses it gives.
+    pub needs: Vec<Text>,
+    /// What it writes. Its names have the values of the file, unless whoever uses it gives others.
+    pub body: Body,
+}
+
+/// What stands at one level of a mapping or a fragment.
+#[derive(Clone, Debug)]
+pub(super) struct Body {
+    /// The file that it stands in.
+    pub origin: Arc<SourceText>,
+    /// `let`: expressions with names.
+    pub names: Vec<DeclaredRule>,
+    /// Fragments whose rules stand here too.
+    pub uses: Vec<Text>,
+    /// Names that they are given.
+    pub with: Vec<DeclaredRule>,
     pub rules: Vec<DeclaredRule>,
     pub blocks: Vec<DeclaredBlock>,
-    pub tests: Vec<DeclaredTest>,
+    pub entries: Vec<DeclaredEntry>,
 }
 
 /// `target = 'expression'`.
@@ -37,12 +65,27 @@ pub(super) struct DeclaredRule {
 #[derive(Clone, Debug)]
 pub(super) struct DeclaredBlock {
     pub each: Text,
-    pub to: Text,
+    /// Without it, the block only goes through something, and what is inside says where to.
+    pub to: Option<Text>,
     /// Segment after which the segments of this block stand, in an HL7 v2 target.
     pub after: Option<Text>,
     pub when: Option<Text>,
-    pub rules: Vec<DeclaredRule>,
-    pub blocks: Vec<DeclaredBlock>,
+    pub body: Body,
+}
+
+/// `[[entry]]` of a Bundle.
+#[derive(Clone, Debug)]
+pub(super) struct DeclaredEntry {
+    /// Its type.
+    pub resource: Text,
+    /// Without it, there is one.
+    pub each: Option<Text>,
+    pub when: Option<Text>,
+    /// The expression of its `fullUrl`.
+    pub url: Option<Text>,
+    pub request: Vec<DeclaredRule>,
+    /// The resource.
+    pub body: Body,
 }
 
 /// `[[test]]`.
@@ -87,130 +130,34 @@ pub(super) fn parse(source: &Arc<SourceText>) -> (Option<DeclaredMapping>, Findi
         let each = root.text("each");
         let when = root.text("when");
         let _why = root.text("why");
-        let rules = root.section("set", "`set`").map(read_rules).unwrap_or_default();
-        let blocks = read_blocks(&mut root, 0);
+        let body = Body::read(&mut root, 0);
         let tests = root.sections("test", "a test").into_iter().filter_map(read_test).collect();
-        if rules.is_empty() && blocks.is_empty() {
+        if body.is_empty() {
             reader.error(codes::MISSING_KEY, root.span.clone(), "this file has no rule: `[set]` is missing or empty");
         }
         root.finish();
         let version = version.map_or(0, |version| version.value);
-        Some(DeclaredMapping { name: name?, version, from: from?, to: to?, each, when, rules, blocks, tests })
+        Some(DeclaredMapping { name: name?, version, from: from?, to: to?, each, when, body, tests })
     });
     (read.flatten(), findings)
 }
 
-/// The rules of a `set`. `a.b = '...'` and `"a.b" = '...'` say the same.
-fn read_rules(section: Section<'_>) -> Vec<DeclaredRule> {
-    let mut rules = Vec::new();
-    for entry in section.entries() {
-        read_rule(&entry, None, &mut rules);
-    }
-    rules
-}
-
-fn read_rule(entry: &Entry<'_>, above: Option<&Text>, rules: &mut Vec<DeclaredRule>) {
-    let target = match above {
-        None => entry.key.clone(),
-        Some(above) => Text::new(format!("{}.{}", above.value, entry.key.value), entry.key.span.clone()),
-    };
-    if let Some(expression) = entry.as_text() {
-        rules.push(DeclaredRule { target, expression });
-    } else if let Some(section) = entry.as_section("`set`") {
-        // TOML itself bounds how deep tables nest.
-        for inner in section.entries() {
-            read_rule(&inner, Some(&target), rules);
+/// Reads the file of a fragment.
+pub(super) fn parse_fragment(source: &Arc<SourceText>) -> (Option<DeclaredFragment>, Findings) {
+    let (read, findings) = Reader::read(source, |reader, mut root| {
+        let name = root.required_text("fragment");
+        let from = root.required_text("from");
+        let to = root.required_text("to");
+        let _why = root.text("why");
+        let needs = root.texts("needs").unwrap_or_default();
+        let body = Body::read(&mut root, 0);
+        if body.is_empty() {
+            reader.error(codes::MISSING_KEY, root.span.clone(), "this file has no rule: `[set]` is missing or empty");
         }
-    } else {
-        entry.wrong("an expression in quotes");
-    }
-}
-
-fn read_blocks(section: &mut Section<'_>, depth: usize) -> Vec<DeclaredBlock> {
-    let sections = section.sections("for", "a `[[for]]` block");
-    if depth >= DEPTH_MAX && !sections.is_empty() {
-        let message = format!("`[[for]]` is nested deeper than {DEPTH_MAX}");
-        section.reader().error(codes::BAD_VALUE, section.key_span("for"), message);
-        return Vec::new();
-    }
-    sections.into_iter().filter_map(|block| read_block(block, depth.saturating_add(1))).collect()
-}
-
-fn read_block(mut section: Section<'_>, depth: usize) -> Option<DeclaredBlock> {
-    let each = section.required_text("each");
-    let to = section.required_text("to");
-    let after = section.text("after");
-    let when = section.text("when");
-    let rules = section.section("set", "`set`").map(read_rules).unwrap_or_default();
-    let blocks = read_blocks(&mut section, depth);
-    if rules.is_empty() && blocks.is_empty() {
-        let message = "this block has no rule: `set` is missing or empty";
-        section.reader().error(codes::MISSING_KEY, section.span.clone(), message);
-    }
-    section.finish();
-    Some(DeclaredBlock { each: each?, to: to?, after, when, rules, blocks })
-}
-
-fn read_test(mut section: Section<'_>) -> Option<DeclaredTest> {
-    let (line, _) = section.reader().source().line_and_column(section.span.start);
-    let name = section.required_text("name");
-    let given = section.required_text("given");
-    let mut expect: Vec<Vec<Expectation>> =
-        section.sections("expect", "`expect`").into_iter().map(read_expectations).collect();
-    let absent = section.texts("absent").unwrap_or_default();
-    if !absent.is_empty() {
-        if expect.is_empty() {
-            expect.push(Vec::new());
-        }
-        for expectations in &mut expect {
-            expectations.extend(absent.iter().map(|path| Expectation { path: path.clone(), value: None }));
-        }
-    }
-    let expect_error = section.text("expect_error");
-    let outputs = section.integer("outputs", 0..=1_000_000);
-    let source = section.text("source");
-    let received_at = section.text("received_at");
-    let message_id = section.text("message_id");
-    if expect.is_empty() && expect_error.is_none() && outputs.is_none() {
-        let message = "this test expects nothing: give it `expect`, `absent`, `expect_error` or `outputs`";
-        section.reader().error(codes::MISSING_KEY, section.span.clone(), message);
-    }
-    section.finish();
-    Some(DeclaredTest {
-        name: name?,
-        given: given?,
-        expect,
-        expect_error,
-        outputs,
-        source,
-        received_at,
-        message_id,
-        line,
-    })
-}
-
-fn read_expectations(section: Section<'_>) -> Vec<Expectation> {
-    let mut expectations = Vec::new();
-    for entry in section.entries() {
-        read_expectation(&entry, None, &mut expectations);
-    }
-    expectations
-}
-
-fn read_expectation(entry: &Entry<'_>, above: Option<&Text>, expectations: &mut Vec<Expectation>) {
-    let path = match above {
-        None => entry.key.clone(),
-        Some(above) => Text::new(format!("{}.{}", above.value, entry.key.value), entry.key.span.clone()),
-    };
-    if let Some(scalar) = entry.scalar() {
-        expectations.push(Expectation { path, value: Some(scalar.value) });
-    } else if let Some(section) = entry.as_section("`expect`") {
-        for inner in section.entries() {
-            read_expectation(&inner, Some(&path), expectations);
-        }
-    } else {
-        entry.wrong("a string, a number, true or false");
-    }
+        root.finish();
+        Some(DeclaredFragment { name: name?, from: from?, to: to?, needs, body })
+    });
+    (read.flatten(), findings)
 }
 
 #[cfg(test)]
@@ -227,7 +174,7 @@ mod tests {
             "name = 'm'\nversion = 1\nfrom = 'event'\nto = 'fhir X'\n[set]\nstatus = '\"a\"'\n\"b.c\" = '\"b\"'\nb.a = '\"c\"'\n",
         );
         assert!(findings.is_empty(), "{findings}");
-        let targets: Vec<_> = mapping.unwrap().rules.into_iter().map(|rule| rule.target.value).collect();
+        let targets: Vec<_> = mapping.unwrap().body.rules.into_iter().map(|rule| rule.target.value).collect();
         assert_eq!(targets, ["status", "b.c", "b.a"]);
     }
 
@@ -237,8 +184,9 @@ mod tests {
             "name = 'm'\nversion = 1\nfrom = 'hl7v2 RDE^O11'\nto = 'fhir X'\n[[for]]\neach = 'TQ1'\nto = 'a'\nset = { x = 'TQ1-1' }\n[[for.for]]\neach = 'TQ2'\nto = 'b'\nset = { y = 'TQ2-1' }\n",
         );
         assert!(findings.is_empty(), "{findings}");
-        let blocks = mapping.unwrap().blocks;
-        assert_eq!((blocks[0].rules.len(), blocks[0].blocks[0].each.value.as_str()), (1, "TQ2"));
+        let blocks = mapping.unwrap().body.blocks;
+        let inner = &blocks[0].body;
+        assert_eq!((inner.rules.len(), inner.blocks[0].each.value.as_str()), (1, "TQ2"));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use adapters::hl7v2::Path;
+use adapters::hl7v2::grammar::Version;
 
 use super::error::Place;
 use super::expression::{Comparison, PathKind};
@@ -55,8 +56,8 @@ impl Mapping {
 /// What a mapping reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceFormat {
-    /// HL7 v2 messages of a type: `RDE^O11`.
-    Hl7v2(MessageType),
+    /// HL7 v2 messages of some types: `RDE^O11`.
+    Hl7v2(Vec<MessageType>),
     /// FHIR R4 resources of a type.
     Fhir(String),
     /// Events of the hub: CloudEvents 1.0 in JSON.
@@ -81,9 +82,26 @@ pub struct MessageType {
     pub trigger: String,
     /// MSH-9.3, if the structure is known.
     pub structure: Option<&'static str>,
+    /// MSH-12: in which version it is written.
+    pub version: Version,
+}
+
+impl MessageType {
+    /// `RDE^O11`
+    pub fn name(&self) -> String {
+        format!("{}^{}", self.code, self.trigger)
+    }
 }
 
 impl SourceFormat {
+    /// Whether it takes HL7 v2 messages of this type.
+    pub fn takes_message(&self, code: &str, trigger: &str) -> bool {
+        match self {
+            SourceFormat::Hl7v2(kinds) => kinds.iter().any(|kind| kind.code == code && kind.trigger == trigger),
+            SourceFormat::Fhir(_) | SourceFormat::Event => false,
+        }
+    }
+
     pub(super) fn path_kind(&self) -> PathKind {
         match self {
             SourceFormat::Hl7v2(_) => PathKind::Hl7,
@@ -97,7 +115,7 @@ impl TargetFormat {
     pub fn resource_type(&self) -> String {
         match self {
             TargetFormat::Fhir(resource) => resource.clone(),
-            TargetFormat::Hl7v2(message) => format!("{}^{}", message.code, message.trigger),
+            TargetFormat::Hl7v2(message) => message.name(),
         }
     }
 }
@@ -128,7 +146,7 @@ pub(super) struct Shape {
     /// By index.
     pub items: Vec<Shape>,
     /// Items that blocks add.
-    pub blocks: Vec<Block<Shape>>,
+    pub blocks: Vec<Block<Items>>,
 }
 
 impl Shape {
@@ -149,22 +167,37 @@ pub(super) struct Key {
     pub json: String,
 }
 
+/// What each repetition of a block adds to a list.
+#[derive(Debug)]
+pub(super) enum Items {
+    /// One item.
+    One(Shape),
+    /// Those of the blocks inside.
+    OfBlocks(Vec<Block<Items>>),
+}
+
 /// `[[for]]`, compiled.
 #[derive(Debug)]
 pub(super) struct Block<L> {
-    pub each: Each,
-    pub when: Option<Op>,
+    pub each: Arc<Each>,
+    pub when: Option<Arc<Op>>,
     pub layout: L,
     pub place: Place,
     /// The target as errors show it.
     pub target: String,
 }
 
-/// The segments that an HL7 v2 target has, in order.
+/// The segments that an HL7 v2 target has, in the order in which they are written.
 #[derive(Debug, Default)]
 pub(super) struct Segments {
-    pub segments: Vec<SegmentPlan>,
-    pub blocks: Vec<(Block<Segments>, Option<String>)>,
+    pub parts: Vec<SegmentsPart>,
+}
+
+/// A segment, or a block that adds some.
+#[derive(Debug)]
+pub(super) enum SegmentsPart {
+    Segment(SegmentPlan),
+    Block(Block<Segments>),
 }
 
 /// One segment of an HL7 v2 target.
@@ -174,6 +207,15 @@ pub(super) struct SegmentPlan {
     /// Occurrence among those of its name that the same rules write, from 1.
     pub occurrence: u32,
     pub parts: Vec<PartPlan>,
+    /// Repetitions that blocks add to fields.
+    pub lists: Vec<FieldList>,
+}
+
+/// A block that adds repetitions to a field. They follow those that rules write.
+#[derive(Debug)]
+pub(super) struct FieldList {
+    pub field: u16,
+    pub block: Block<Vec<PartPlan>>,
 }
 
 /// Where in a segment a rule writes.
@@ -182,12 +224,16 @@ pub(super) struct PartPlan {
     pub place: adapters::hl7v2::edit::Place,
     /// Whether the file chose the repetition; if not, a list fills the repetitions from the first.
     pub is_one_repetition: bool,
+    /// Whether the rule says `null()`.
+    pub may_be_null: bool,
     pub rule: usize,
 }
 
 /// What a block, or a mapping, repeats over.
 #[derive(Debug)]
 pub(super) enum Each {
+    /// Nothing: once, for the place in hand.
+    Here,
     /// A group or segment of an HL7 v2 message.
     Group { name: String, from_root: bool },
     /// The repetitions of a field.
@@ -203,6 +249,14 @@ pub(super) enum Op {
     Number(String),
     Boolean(bool),
     Variable(Variable),
+    /// What a name stands for, where it was given.
+    Name {
+        op: Arc<Op>,
+        /// How many blocks stood around the name.
+        depth: usize,
+    },
+    /// Text that tells the place in hand from every other of the message.
+    Place,
     Field {
         path: Path,
         datatype: DataType,
@@ -220,6 +274,8 @@ pub(super) enum Op {
         all: bool,
     },
     Call(Call),
+    /// The value, or nothing when a function cannot read what it is given.
+    Attempt(Box<Op>),
     FirstOf(Vec<Op>),
     Joined(Vec<Op>),
     If {
@@ -248,6 +304,7 @@ pub(super) struct Call {
     pub function: &'static Function,
     pub arguments: Vec<Op>,
     pub table: Option<Arc<Table>>,
+    pub pattern: Option<regex::Regex>,
 }
 
 /// Something of the context.
@@ -256,17 +313,20 @@ pub(super) enum Variable {
     MessageId,
     Source,
     ReceivedAt,
+    /// Which repetition of a block is in hand, from 1.
+    Index,
 }
 
 impl Variable {
     /// As expressions have them.
-    pub const WRITTEN: [&'static str; 3] = ["$message_id", "$source", "$received_at"];
+    pub const WRITTEN: [&'static str; 4] = ["$message_id", "$source", "$received_at", "$index"];
 
     pub fn of(name: &str) -> Option<Variable> {
         match name {
             "message_id" => Some(Variable::MessageId),
             "source" => Some(Variable::Source),
             "received_at" => Some(Variable::ReceivedAt),
+            "index" => Some(Variable::Index),
             _ => None,
         }
     }

@@ -55,7 +55,8 @@ impl Mapping {
             units: self.units.as_deref(),
             local_prefix: OnceCell::new(),
         };
-        let evaluator = Evaluator { ground: self.ground(document)?, environment: &environment, recorder };
+        let around = RefCell::default();
+        let evaluator = Evaluator { ground: self.ground(document)?, environment: &environment, recorder, around };
         let start = evaluator.start();
         let positions = match &self.each {
             None => vec![start],
@@ -72,10 +73,13 @@ impl Mapping {
             return Err(Fault::TooLarge.at(self.place.clone(), "each", None));
         }
         let mut outputs = Vec::with_capacity(positions.len());
-        for at in &positions {
-            if self.wants(&evaluator, at)? {
-                outputs.push(self.output(&evaluator, outputs.len(), at)?);
-            }
+        for at in positions {
+            let number = outputs.len();
+            let at = at.numbered(number.saturating_add(1));
+            let output = evaluator.inside(&at, || {
+                if self.wants(&evaluator, &at)? { self.output(&evaluator, number, &at).map(Some) } else { Ok(None) }
+            })?;
+            outputs.extend(output);
         }
         Ok(outputs)
     }
@@ -170,6 +174,6 @@ fn ask<T: Default>(op: &Op, document: &Document, answer: impl FnOnce(super::valu
     };
     let environment =
         Environment { context: &NOBODY, message, systems: None, units: None, local_prefix: OnceCell::new() };
-    let evaluator = Evaluator { ground, environment: &environment, recorder: None };
+    let evaluator = Evaluator { ground, environment: &environment, recorder: None, around: RefCell::default() };
     evaluator.evaluate(op, &evaluator.start()).map_or_else(|_| T::default(), answer)
 }

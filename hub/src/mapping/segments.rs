@@ -1,8 +1,9 @@
 //! HL7 v2 messages, written from the plan.
 //!
-//! In come the segments of a target and the values of its rules; out go the bytes of a message in UTF-8.
-//! Promised: MSH comes first and is complete; the control id follows from the message it was made of, so
-//! that a repeat is known as one (H3). Refused: structures where a field takes a value.
+//! In come the segments of a target and the values of its rules; out go the bytes of a message, in UTF-8 unless
+//! MSH-18 says otherwise. Promised: MSH comes first and is complete; the control id follows from the message it was
+//! made of, so that a repeat is known as one (H3); a null is written only where a rule says `null()`. Refused:
+//! structures where a field takes a value, characters that the character set lacks.
 
 use adapters::hl7v2::edit::{Builder, EditError, Place};
 use adapters::hl7v2::{Charset, Delimiters};
@@ -11,8 +12,8 @@ use sha2::{Digest, Sha256};
 use super::context::Context;
 use super::error::{Fault, MapError};
 use super::evaluate::{Evaluator, Position};
-use super::functions::egyptian_hl7_time;
-use super::plan::{Mapping, MessageType, PartPlan, SegmentPlan, Segments};
+use super::functions::{NULL, egyptian_hl7_time};
+use super::plan::{Block, FieldList, Mapping, MessageType, PartPlan, SegmentPlan, Segments, SegmentsPart};
 use super::value::Val;
 use super::write::OUTPUT_BYTES_MAX;
 
@@ -44,38 +45,69 @@ impl<'r> SegmentWriter<'_, 'r> {
     }
 
     fn segments(&self, plan: &'r Segments, at: &Position<'r>, written: &mut Vec<Written<'r>>) -> Result<(), MapError> {
-        for segment in &plan.segments {
-            let values = self.values(segment, at)?;
-            if !values.is_empty() {
-                written.push(Written { name: &segment.name, values });
-            }
-        }
-        for (block, after) in &plan.blocks {
-            let fail = |fault: Fault| fault.at(block.place.clone(), &block.target, None);
-            let mut added = Vec::new();
-            for position in self.evaluator.positions(&block.each, at) {
-                let holds = match &block.when {
-                    Some(condition) => self.evaluator.evaluate(condition, &position).map_err(fail)?.holds(),
-                    None => true,
-                };
-                if holds {
-                    self.segments(&block.layout, &position, &mut added)?;
+        for part in &plan.parts {
+            match part {
+                SegmentsPart::Segment(segment) => {
+                    let values = self.values(segment, at)?;
+                    if !values.is_empty() {
+                        written.push(Written { name: &segment.name, values });
+                    }
                 }
-                if written.len().saturating_add(added.len()) > SEGMENTS_MAX {
-                    return Err(fail(Fault::TooLarge));
-                }
+                SegmentsPart::Block(block) => self.block(block, at, written)?,
             }
-            let last = after.as_ref().and_then(|name| written.iter().rposition(|segment| segment.name == name));
-            let place = last.map_or(written.len(), |place| place.saturating_add(1));
-            written.splice(place..place, added);
         }
         Ok(())
+    }
+
+    fn block(
+        &self,
+        block: &'r Block<Segments>,
+        at: &Position<'r>,
+        written: &mut Vec<Written<'r>>,
+    ) -> Result<(), MapError> {
+        for position in self.kept(block, at)? {
+            self.evaluator.inside(&position, || self.segments(&block.layout, &position, written))?;
+            if written.len() > SEGMENTS_MAX {
+                return Err(Fault::TooLarge.at(block.place.clone(), &block.target, None));
+            }
+        }
+        Ok(())
+    }
+
+    /// The repetitions of a block that its condition keeps, numbered.
+    fn kept<L>(&self, block: &'r Block<L>, at: &Position<'r>) -> Result<Vec<Position<'r>>, MapError> {
+        let mut kept = Vec::new();
+        for position in self.evaluator.positions(&block.each, at) {
+            let position = position.numbered(kept.len().saturating_add(1));
+            let holds = match &block.when {
+                None => true,
+                Some(condition) => {
+                    let value = self.evaluator.inside(&position, || self.evaluator.evaluate(condition, &position));
+                    value.map_err(|fault| fault.at(block.place.clone(), &block.target, None))?.holds()
+                }
+            };
+            kept.extend(holds.then_some(position));
+        }
+        Ok(kept)
     }
 
     /// The values of one segment, repetitions spread.
     fn values(&self, segment: &'r SegmentPlan, at: &Position<'r>) -> Result<Vec<(Place, String)>, MapError> {
         let mut values = Vec::with_capacity(segment.parts.len());
-        for part in &segment.parts {
+        self.parts(&segment.parts, at, &mut values)?;
+        for list in &segment.lists {
+            self.list(list, at, &mut values)?;
+        }
+        Ok(values)
+    }
+
+    fn parts(
+        &self,
+        parts: &'r [PartPlan],
+        at: &Position<'r>,
+        values: &mut Vec<(Place, String)>,
+    ) -> Result<(), MapError> {
+        for part in parts {
             let Some(rule) = self.mapping.rules.get(part.rule) else { continue };
             let fail = |fault: Fault| fault.at(rule.place.clone(), &rule.target, rule.source.clone());
             if let Some(recorder) = self.evaluator.recorder {
@@ -88,13 +120,28 @@ impl<'r> SegmentWriter<'_, 'r> {
             if let Some(recorder) = self.evaluator.recorder {
                 recorder.borrow_mut().end_rule(self.output, rule.target.clone(), rule.place.clone());
             }
-            spread(part, value, &mut values).map_err(fail)?;
+            spread(part, value, values).map_err(fail)?;
         }
-        Ok(values)
+        Ok(())
+    }
+
+    /// Repetitions of a field, after those that are there.
+    fn list(&self, list: &'r FieldList, at: &Position<'r>, values: &mut Vec<(Place, String)>) -> Result<(), MapError> {
+        let same = values.iter().filter(|(place, _)| place.field == list.field);
+        let mut number = same.map(|(place, _)| place.repetition.unwrap_or(1)).max().unwrap_or_default();
+        for position in self.kept(&list.block, at)? {
+            let before = values.len();
+            self.evaluator.inside(&position, || self.parts(&list.block.layout, &position, values))?;
+            number = number.saturating_add(u32::from(values.len() > before));
+            for (place, _) in values.iter_mut().skip(before) {
+                place.repetition = Some(number);
+            }
+        }
+        Ok(())
     }
 
     fn serialise(&self, kind: &MessageType, written: Vec<Written<'r>>) -> Result<Vec<u8>, Fault> {
-        let mut builder = Builder::new(Delimiters::default(), Charset::Utf8).map_err(unwritable)?;
+        let mut builder = Builder::new(Delimiters::default(), charset_of(&written)?).map_err(unwritable)?;
         let header = builder.segment("MSH").map_err(unwritable)?;
         for (place, text) in self.header(kind) {
             builder.set(header, place, &text).map_err(unwritable)?;
@@ -126,12 +173,19 @@ impl<'r> SegmentWriter<'_, 'r> {
         fields.extend([
             (Place::field(10), control_id(context, self.mapping, self.output)),
             (Place::field(11), "P".to_owned()),
-            (Place::field(12), "2.5.1".to_owned()),
+            (Place::field(12), kind.version.name().to_owned()),
             (Place::field(17), "EGY".to_owned()),
             (Place::field(18), "UNICODE UTF-8".to_owned()),
         ]);
         fields
     }
+}
+
+/// The character set that a rule gives MSH-18, or UTF-8.
+fn charset_of(written: &[Written<'_>]) -> Result<Charset, Fault> {
+    let header = written.iter().filter(|segment| segment.name == "MSH").flat_map(|segment| &segment.values);
+    let Some((_, name)) = header.into_iter().find(|(place, _)| place.field == 18) else { return Ok(Charset::Utf8) };
+    Charset::from_name(name).ok_or(Fault::Invalid("MSH-18 names a character set that the hub does not write"))
 }
 
 /// Names the output for ever: equal for every run of the same message by the same mapping.
@@ -145,17 +199,20 @@ fn control_id(context: &Context, mapping: &Mapping, output: usize) -> String {
     digest.iter().map(|byte| format!("{byte:02X}")).collect::<String>().chars().take(CONTROL_ID_LENGTH).collect()
 }
 
-/// The texts of a value at their places: one, or one a repetition.
+/// The texts of a value at their places: one, or one a repetition. A text of the sender that looks like a null is
+/// none: the receiver would delete what it has.
 fn spread(part: &PartPlan, value: Val<'_>, values: &mut Vec<(Place, String)>) -> Result<(), Fault> {
+    let is_written = |text: &str| part.may_be_null || text != NULL;
     if part.is_one_repetition || !value.is_list() {
         let text = value.text().ok_or(Fault::Invalid("a structure cannot be written into a field"))?;
-        values.push((part.place, text.into_owned()));
+        values.extend(is_written(&text).then(|| (part.place, text.into_owned())));
         return Ok(());
     }
     let items = value.into_items().into_iter().filter(|item| !item.is_empty());
     for (repetition, item) in (1_u32..).zip(items) {
         let text = item.text().ok_or(Fault::Invalid("a structure cannot be written into a field"))?;
-        values.push((Place { repetition: Some(repetition), ..part.place }, text.into_owned()));
+        let place = Place { repetition: Some(repetition), ..part.place };
+        values.extend(is_written(&text).then(|| (place, text.into_owned())));
     }
     Ok(())
 }

@@ -3,8 +3,9 @@
 //! In come codes; out go what they stand for. Promised: what an unknown code does is said in the
 //! table, never guessed. Refused: rows that are neither a value nor a coding.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use indexmap::IndexMap;
 
@@ -19,6 +20,8 @@ pub enum Unknown {
     Reject,
     /// The code stands for itself.
     Pass,
+    /// It stands for nothing.
+    Nothing,
     /// This stands for it.
     Default(Row),
     /// The message waits until the table has the code.
@@ -42,7 +45,9 @@ pub enum Row {
 #[derive(Clone, Debug)]
 pub struct Table {
     name: String,
-    rows: HashMap<String, Row>,
+    rows: IndexMap<String, Row>,
+    /// Places of rows by what they stand for, once somebody asked.
+    by_value: OnceLock<HashMap<String, usize>>,
     unknown: Unknown,
     ignores_case: bool,
 }
@@ -68,23 +73,67 @@ impl Table {
         if self.ignores_case { self.rows.get(&code.to_uppercase()) } else { self.rows.get(code) }
     }
 
-    /// Every row, in no order.
+    /// Every row, in the order of the file.
     pub fn rows(&self) -> impl Iterator<Item = (&str, &Row)> {
         self.rows.iter().map(|(code, row)| (code.as_str(), row))
     }
 
+    /// The first code that stands for this text, or for the coding of this system and code.
+    pub(super) fn code_for(&self, system: Option<&str>, value: &str) -> Option<&str> {
+        let by_value = self.by_value.get_or_init(|| self.places_by_value());
+        let place = match system {
+            Some(system) => by_value.get(&value_key(system, value)).or_else(|| by_value.get(&value_key("", value)))?,
+            None => by_value.get(value)?,
+        };
+        self.rows.get_index(*place).map(|(code, _)| code.as_str())
+    }
+
+    /// Each value alone, and with its system; without one, behind an empty system.
+    fn places_by_value(&self) -> HashMap<String, usize> {
+        let mut places = HashMap::with_capacity(self.rows.len().saturating_mul(2));
+        for (place, row) in self.rows.values().enumerate() {
+            let (system, value) = match row {
+                Row::Text(text) | Row::Number(text) => ("", text.clone()),
+                Row::Boolean(boolean) => ("", boolean.to_string()),
+                Row::Coding(columns) => {
+                    let column = |name: &str| columns.get(name).map_or("", String::as_str);
+                    (column("system"), column("code").to_owned())
+                }
+            };
+            places.entry(value_key(system, &value)).or_insert(place);
+            places.entry(value).or_insert(place);
+        }
+        places
+    }
+
+    /// What stands for a value that no row of the table has.
+    pub(super) fn without_row<'r>(&'r self, value: Cow<'r, str>) -> Result<Val<'r>, Fault> {
+        match &self.unknown {
+            // To wait for the value as for a code would be to wait for ever.
+            Unknown::Reject | Unknown::Hold => Err(Fault::Unknown { table: self.name.clone() }),
+            Unknown::Pass => Ok(Val::Text(value)),
+            Unknown::Nothing => Ok(Val::Absent),
+            Unknown::Default(_) => Ok(Val::Absent),
+        }
+    }
+
     /// What `code` stands for.
-    pub(super) fn look_up<'r>(&'r self, code: std::borrow::Cow<'r, str>) -> Result<Val<'r>, Fault> {
+    pub(super) fn look_up<'r>(&'r self, code: Cow<'r, str>) -> Result<Val<'r>, Fault> {
         if let Some(row) = self.row(&code) {
             return Ok(row.value());
         }
         match &self.unknown {
             Unknown::Reject => Err(Fault::Unknown { table: self.name.clone() }),
             Unknown::Pass => Ok(Val::Text(code)),
+            Unknown::Nothing => Ok(Val::Absent),
             Unknown::Default(row) => Ok(row.value()),
             Unknown::Hold => Err(Fault::Held(Box::new(HeldCode { table: self.name.clone(), code: code.into_owned() }))),
         }
     }
+}
+
+fn value_key(system: &str, value: &str) -> String {
+    format!("{system}\u{1f}{value}")
 }
 
 impl Row {
@@ -158,10 +207,10 @@ fn read_table(mut root: Section<'_>) -> Option<(Text, Table)> {
     if !root.has("unknown") {
         root.missing("unknown");
     }
-    let unknown = root.word("unknown", &["reject", "pass", "default", "hold"]);
+    let unknown = root.word("unknown", &["reject", "pass", "default", "nothing", "hold"]);
     let ignores_case = root.boolean("ignore_case").is_some_and(|flag| flag.value);
     let standard = root.section("default", "`default`").and_then(read_default);
-    let mut rows = HashMap::new();
+    let mut rows = IndexMap::new();
     match root.section("codes", "`codes`") {
         None => root.missing("codes"),
         Some(section) => {
@@ -172,6 +221,7 @@ fn read_table(mut root: Section<'_>) -> Option<(Text, Table)> {
     }
     let unknown = match unknown?.value {
         "pass" => Unknown::Pass,
+        "nothing" => Unknown::Nothing,
         "hold" => Unknown::Hold,
         "default" => match standard {
             Some(row) => Unknown::Default(row),
@@ -184,7 +234,7 @@ fn read_table(mut root: Section<'_>) -> Option<(Text, Table)> {
     };
     root.finish();
     let name = name?;
-    Some((name.clone(), Table { name: name.value, rows, unknown, ignores_case }))
+    Some((name.clone(), Table { name: name.value, rows, by_value: OnceLock::new(), unknown, ignores_case }))
 }
 
 /// `[default]`: `value = ...`, or the columns of a coding.
@@ -208,7 +258,7 @@ fn read_default(section: Section<'_>) -> Option<Row> {
     coding
 }
 
-fn read_row(entry: &Entry<'_>, ignores_case: bool, rows: &mut HashMap<String, Row>) {
+fn read_row(entry: &Entry<'_>, ignores_case: bool, rows: &mut IndexMap<String, Row>) {
     let row = match (entry.scalar(), entry.as_section("a row")) {
         (Some(scalar), _) => Some(scalar_row(scalar.value)),
         (None, Some(section)) => read_coding(section.entries()),

@@ -63,7 +63,7 @@ pub(super) fn document(given: &str) -> Document {
 pub(super) fn evaluate(given: &str, expression: &str, tables: &Tables) -> Result<String, String> {
     let source = Arc::new(SourceText::new("test", format!("'{expression}'")));
     let kind = if given.starts_with('{') { PathKind::Json } else { PathKind::Hl7 };
-    let ground = CompileGround { kind, structure: None, item: None, is_condition: false, message: "RDE^O11" };
+    let ground = CompileGround { message: "RDE^O11", ..CompileGround::of(kind) };
     let mut compiler = Compiler::new(&source, tables);
     let text = Text::new(expression.to_owned(), 0..source.text().len());
     let Some(compiled) = compiler.expression(&text, ground) else { return Err(compiler.findings.to_string()) };
@@ -80,7 +80,8 @@ pub(super) fn evaluate(given: &str, expression: &str, tables: &Tables) -> Result
         units: tables.get("units").map(AsRef::as_ref),
         local_prefix: std::cell::OnceCell::new(),
     };
-    let evaluator = Evaluator { ground: place_of_document, environment: &environment, recorder: None };
+    let evaluator =
+        Evaluator { ground: place_of_document, environment: &environment, recorder: None, around: Default::default() };
     let value = evaluator.evaluate(&compiled.op, &evaluator.start());
     let place = Place { file: "test".into(), line: 1 };
     let value = value.map_err(|fault| fault.at(place, "test", compiled.source.clone()).to_string())?;

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::testing::{context, shipped_tables};
 use super::*;
-use crate::finding::SourceText;
+use crate::finding::{Findings, SourceText, codes};
 
 fn workspace() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
@@ -22,7 +22,7 @@ fn shipped(name: &str) -> Arc<Mapping> {
 /// Compiles a mapping that must have no findings.
 fn compile(file: &str, text: &str) -> Arc<Mapping> {
     let tables: Vec<Arc<SourceText>> = table_sources();
-    let (files, findings) = MappingFiles::read(&[Arc::new(SourceText::new(file, text))], &tables);
+    let (files, findings) = MappingFiles::read(&[Arc::new(SourceText::new(file, text))], &[], &tables);
     assert!(findings.is_empty(), "{findings}");
     Arc::clone(files.mappings.values().next().unwrap())
 }
@@ -209,7 +209,7 @@ fn a_held_code_is_an_error_of_its_own_class() {
     let table =
         Arc::new(SourceText::new("mappings/tables/held.toml", "name = 'held'\nunknown = 'hold'\n[codes]\nA = 'a'\n"));
     let text = "name = 'm'\nversion = 1\nfrom = 'hl7v2 RDE^O11'\nto = 'fhir Patient'\n[set]\n\"identifier[0].value\" = 'ORC-1 | table(\"held\")'\n";
-    let (files, findings) = MappingFiles::read(&[Arc::new(SourceText::new("mappings/m.toml", text))], &[table]);
+    let (files, findings) = MappingFiles::read(&[Arc::new(SourceText::new("mappings/m.toml", text))], &[], &[table]);
     assert!(findings.is_empty(), "{findings}");
     let error = files.mappings["m"].run(&fixture("hl7v2/rde_o11_new.hl7"), &context()).unwrap_err();
     assert_eq!((error.class(), error.held.as_ref().map(|held| held.code.as_str())), (Class::Hold, Some("NW")));
@@ -315,4 +315,103 @@ fn two_choices_of_one_resource_are_no_choice_written_twice() {
     let set = "[set]\ndeceasedDateTime = 'ORC-9 | datetime'\nmultipleBirthBoolean = 'PID-24 = \"Y\"'\n";
     let json = run_small(set, &fixture("hl7v2/rde_o11_new.hl7"));
     assert!(json.contains("deceasedDateTime") && json.contains(r#""multipleBirthBoolean":false"#), "{json}");
+}
+
+/// A mapping to a Bundle with a fragment for each file that is given.
+fn bundle(rules: &str, fragments: &[(&str, &str)]) -> (Option<Arc<Mapping>>, Findings) {
+    let head = "name = 'm'\nversion = 1\nfrom = 'hl7v2 RDE^O11'\nto = 'fhir Bundle'\n";
+    let source = |name: &str, text: &str| Arc::new(SourceText::new(name, text));
+    let fragments: Vec<_> = fragments.iter().map(|(name, text)| source(name, text)).collect();
+    let mapping = source("mappings/m.toml", &format!("{head}{rules}"));
+    let (files, mut findings) = MappingFiles::read(&[mapping], &fragments, &table_sources());
+    findings.settle();
+    (files.mappings.values().next().map(Arc::clone), findings)
+}
+
+const PATIENT: (&str, &str) = (
+    "mappings/common/patient.toml",
+    "fragment = 'common/patient'\nfrom = 'hl7v2'\nto = 'fhir Patient'\nneeds = ['number']\n[let]\nuse = '\"official\"'\n[set]\nactive = 'true'\n\"identifier[0].use\" = '$use'\n\"identifier[0].value\" = '$number'\n",
+);
+
+#[test]
+fn entries_of_a_bundle_refer_to_each_other_by_place() {
+    let text = r#"
+[let]
+patient = 'urn("patient")'
+[set]
+type = '"collection"'
+[[entry]]
+resource = "Patient"
+url = '$patient'
+use = "common/patient"
+with = { number = 'PID-3.1' }
+set = { active = 'false' }
+[[for]]
+each = "ORDER"
+let = { order = 'urn("order")', number = 'ORC-2.1' }
+[[for.entry]]
+resource = "Basic"
+url = '$order'
+set = { code.text = '$number | required', subject.reference = '$patient' }
+[[for.for]]
+each = "NTE"
+[[for.for.entry]]
+resource = "Basic"
+set = { code.text = '$index + " of " + $number', subject.reference = '$order' }
+"#;
+    let (mapping, findings) = bundle(text, &[PATIENT]);
+    assert!(findings.is_empty(), "{findings}");
+    let output = mapping.unwrap().run(&fixture("hl7v2/rde_o11_two_orders.hl7"), &context()).unwrap();
+    let json: Json = serde_json::from_slice(&output[0].body).unwrap();
+    let entries = json["entry"].as_array().unwrap();
+    let patient = &entries[0];
+    assert_eq!(patient["resource"]["active"], false, "an own rule wins");
+    assert_eq!(patient["resource"]["identifier"][0]["use"], "official");
+    let texts: Vec<&str> =
+        entries[1..].iter().map(|entry| entry["resource"]["code"]["text"].as_str().unwrap()).collect();
+    assert_eq!(texts, ["RX88-1", "1 of RX88-1", "RX88-2"]);
+    assert_eq!(entries[1]["resource"]["subject"]["reference"], patient["fullUrl"]);
+    assert_eq!(entries[2]["resource"]["subject"]["reference"], entries[1]["fullUrl"]);
+    let mut urls: Vec<&str> = entries.iter().map(|entry| entry["fullUrl"].as_str().unwrap()).collect();
+    urls.sort_unstable();
+    urls.dedup();
+    assert_eq!(urls.len(), entries.len());
+}
+
+#[test]
+fn mistakes_with_names_and_fragments_are_found() {
+    let patient = "[set]\ntype = '\"collection\"'\n[[entry]]\nresource = 'Patient'\n";
+    let cases = [
+        ("use = 'common/patient'\n", codes::FRAGMENT_UNFIT, "needs `number`"),
+        ("use = 'common/patinet'\nwith = { number = 'PID-3' }\n", codes::UNKNOWN_FRAGMENT, "no fragment"),
+        ("use = 'common/patient'\nwith = { nmuber = 'PID-3', number = 'PID-3' }\n", codes::FRAGMENT_UNFIT, "`nmuber`"),
+        ("set = { active = 'true' }\nwith = { number = 'PID-3' }\n", codes::UNKNOWN_KEY, "none is used"),
+        ("set = { gender = '$gender' }\n", codes::EXPRESSION, "there is no `$gender`"),
+        ("let = { number = 'PID-3' }\nset = { active = 'true' }\n", codes::UNUSED, "nothing uses"),
+        ("let = { index = 'PID-3' }\nset = { active = 'true' }\n", codes::DUPLICATE, "has a meaning"),
+        ("set = { actve = 'true' }\n", codes::NO_ELEMENT, "actve"),
+    ];
+    for (text, code, message) in cases {
+        let (_, findings) = bundle(&format!("{patient}{text}"), &[PATIENT]);
+        let found = findings.iter().any(|finding| finding.code == code && finding.message.contains(message));
+        assert!(found, "{text}: {findings}");
+    }
+    let own = "fragment = 'common/patient'\nfrom = 'hl7v2'\nto = 'fhir Patient'\nuse = 'common/patient'\n";
+    let (_, findings) = bundle(&format!("{patient}use = 'common/patient'\n"), &[(PATIENT.0, own)]);
+    assert!(findings.iter().any(|finding| finding.message.contains("uses itself")), "{findings}");
+    let wrong = PATIENT.1.replace("active = 'true'", "actve = 'true'");
+    let given = format!("{patient}use = 'common/patient'\nwith = {{ number = 'PID-3' }}\n");
+    let (_, of_fragment) = bundle(&given, &[(PATIENT.0, &wrong)]);
+    let places: Vec<_> = of_fragment.iter().map(|finding| (finding.file.as_str(), finding.line)).collect();
+    assert_eq!(places, [(PATIENT.0, 8)], "in the fragment's own file");
+}
+
+#[test]
+fn a_value_that_cannot_be_read_is_nothing_when_it_is_attempted_and_goes_nowhere() {
+    let mapping = small("[set]\nbirthDate = 'attempt(PID-7 | date)'\n");
+    let message = "MSH|^~\\&|HIS|K|||20261105||RDE^O11|1|P|2.5.1\rPID|||1||||20261340\r";
+    let document = Document::Hl7v2(hl7v2::Document::read(message.as_bytes().into(), CharsetRule::default()).unwrap());
+    let (outputs, lineage) = mapping.explain(&document, &context()).unwrap();
+    assert_eq!(String::from_utf8_lossy(&outputs[0].body), "{\"resourceType\":\"Patient\"}");
+    assert!(lineage.nowhere.iter().any(|one| one.path == "PID-7"), "{lineage:?}");
 }

@@ -139,7 +139,7 @@ impl<'r> Field<'r> {
     /// Nothing there, null, or only blanks.
     pub fn is_empty(&self) -> bool {
         let raw = self.value.raw();
-        raw.iter().all(|byte| *byte == b' ') || self.value.is_null()
+        raw.iter().all(|byte| *byte == b' ') || self.value.is_empty() || self.value.is_null()
     }
 
     /// A component as text; `None` when it is empty.

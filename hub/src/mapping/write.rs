@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use super::error::{Fault, MapError};
 use super::evaluate::{Evaluator, Position};
-use super::plan::{Block, Key, Rule, Shape};
+use super::plan::{Block, Items, Key, Rule, Shape};
 use super::value::{Val, is_blank};
 
 /// Largest output in bytes.
@@ -127,17 +127,39 @@ impl<'w, 'r> JsonWriter<'w, 'r> {
         Ok(())
     }
 
-    fn block(&mut self, block: &'r Block<Shape>, index: &mut usize, at: &Position<'r>) -> Result<(), MapError> {
-        for position in self.evaluator.positions(&block.each, at) {
-            if let Some(condition) = &block.when {
-                let holds = self.evaluator.evaluate(condition, &position);
-                if !holds.map_err(|fault| fault.at(block.place.clone(), &block.target, None))?.holds() {
-                    continue;
-                }
-            }
-            self.item(index, |writer| writer.shape(&block.layout, None, &position))?;
+    fn block(&mut self, block: &'r Block<Items>, index: &mut usize, at: &Position<'r>) -> Result<(), MapError> {
+        let evaluator = self.evaluator;
+        let mut number = 0_usize;
+        for position in evaluator.positions(&block.each, at) {
+            let position = position.numbered(number.saturating_add(1));
+            let was_written = evaluator.inside(&position, || self.repetition(block, index, &position))?;
+            number = number.saturating_add(usize::from(was_written));
         }
         Ok(())
+    }
+
+    /// What one repetition of a block adds; whether its condition holds.
+    fn repetition(
+        &mut self,
+        block: &'r Block<Items>,
+        index: &mut usize,
+        position: &Position<'r>,
+    ) -> Result<bool, MapError> {
+        if let Some(condition) = &block.when {
+            let holds = self.evaluator.evaluate(condition, position);
+            if !holds.map_err(|fault| fault.at(block.place.clone(), &block.target, None))?.holds() {
+                return Ok(false);
+            }
+        }
+        match &block.layout {
+            Items::One(shape) => self.item(index, |writer| writer.shape(shape, None, position))?,
+            Items::OfBlocks(blocks) => {
+                for inner in blocks {
+                    self.block(inner, index, position)?;
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// One item of a list, or nothing when `write` writes nothing.

@@ -15,10 +15,15 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Most files of a configuration.
 const FILES_MAX: usize = 1_000;
 
+/// The folder of the tables.
+const TABLES: &str = "mappings/tables";
+
 /// The texts of a configuration.
 pub(super) struct Files {
     pub routes: Arc<SourceText>,
     pub mappings: Vec<Arc<SourceText>>,
+    /// What mappings share: the files in the folders of `mappings/`, but for the tables.
+    pub fragments: Vec<Arc<SourceText>>,
     pub tables: Vec<Arc<SourceText>>,
     /// The folder of `routes.toml`.
     pub root: PathBuf,
@@ -34,14 +39,26 @@ impl Files {
             .map_or_else(|| "routes.toml".to_owned(), |name| name.to_string_lossy().into_owned());
         let routes = read_file(routes_file, name, &mut findings);
         let mappings = read_folder(&root, "mappings", &mut findings);
-        let tables = read_folder(&root, "mappings/tables", &mut findings);
-        (Files { routes, mappings, tables, root }, findings)
+        let folders = folders_of(&root, "mappings").into_iter().filter(|folder| folder != TABLES);
+        let fragments = folders.flat_map(|folder| read_folder(&root, &folder, &mut findings)).collect();
+        let tables = read_folder(&root, TABLES, &mut findings);
+        (Files { routes, mappings, fragments, tables, root }, findings)
     }
 
     /// Every file, `routes.toml` first, the others by name.
     pub fn all(&self) -> impl Iterator<Item = &Arc<SourceText>> {
-        std::iter::once(&self.routes).chain(&self.mappings).chain(&self.tables)
+        std::iter::once(&self.routes).chain(&self.mappings).chain(&self.fragments).chain(&self.tables)
     }
+}
+
+/// The folders of a folder, by name.
+fn folders_of(root: &Path, folder: &str) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(root.join(folder)) else { return Vec::new() };
+    let folders = entries.filter_map(Result::ok).filter(|entry| entry.path().is_dir());
+    let mut names: Vec<String> = folders.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.retain(|name| !name.starts_with('.'));
+    names.sort();
+    names.iter().map(|name| format!("{folder}/{name}")).collect()
 }
 
 /// The TOML files of a folder, by name. A folder that is not there has none.

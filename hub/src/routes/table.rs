@@ -274,7 +274,7 @@ impl Configuration {
 
     /// Checks files that were read. `None` when there are errors.
     pub(super) fn of(files: Files, findings: &mut Findings) -> Option<Configuration> {
-        let (mut mappings, mapping_findings) = MappingFiles::read(&files.mappings, &files.tables);
+        let (mut mappings, mapping_findings) = MappingFiles::read(&files.mappings, &files.fragments, &files.tables);
         let (declared, shape_findings) = parse(&files.routes);
         let (checked, route_findings) = check(declared.unwrap_or_default(), &files.routes, &mut mappings);
         let is_broken = mapping_findings.has_errors() || shape_findings.has_errors();

@@ -1,15 +1,24 @@
 //! The tables of HL7 v2 and their codes (HL7 v2.5.1 appendix A).
 //!
-//! The tables are those of one source that does not tell in which version a code came: they hold what any
-//! version up to 2.7.1 has. Tables that a user defines, such as 0005, hold HL7's suggestions only.
+//! Their sources do not tell in which version a code came: the tables hold what any version has. Tables that a user
+//! defines, such as 0005, hold HL7's suggestions only.
 
 use std::sync::LazyLock;
 
 use super::read::rows;
 
 pub(super) const CODES: &str = include_str!("data/codes.txt");
+/// Codes of other versions for the same tables.
+pub(super) const MORE_CODES: &str = include_str!("data/codes_more.txt");
 
-static TABLES: LazyLock<Vec<Table>> = LazyLock::new(|| read(CODES));
+static TABLES: LazyLock<Vec<Table>> = LazyLock::new(|| {
+    let mut tables = read(CODES);
+    for more in read(MORE_CODES) {
+        let known = tables.iter_mut().find(|table| table.number == more.number);
+        known.into_iter().for_each(|table| table.codes.extend_from_slice(&more.codes));
+    }
+    tables
+});
 
 /// A table.
 #[derive(Debug)]
@@ -40,8 +49,16 @@ impl Table {
 
 /// The table of a number, with or without zeros before it.
 pub fn table(number: &str) -> Option<&'static Table> {
-    let wanted = number.trim_start_matches('0');
-    TABLES.iter().find(|table| table.number.trim_start_matches('0') == wanted)
+    let padded;
+    let wanted = match number.len() {
+        4 => number,
+        _ => {
+            padded = format!("{number:0>4}");
+            &padded
+        }
+    };
+    let place = TABLES.binary_search_by(|table| table.number.cmp(wanted)).ok()?;
+    TABLES.get(place)
 }
 
 /// All tables, by number.
@@ -63,5 +80,6 @@ fn read(codes: &'static str) -> Vec<Table> {
             }
         }
     }
+    found.sort_by_key(|table| table.number);
     found
 }

@@ -18,7 +18,7 @@ pub(super) fn structure(code: &str, trigger: &str) -> Option<&'static str> {
         "RRA" => Some("RRA_O18"),
         "ORM" => Some("ORM_O01"),
         "ORR" => Some("ORR_O02"),
-        "OML" if trigger.eq_ignore_ascii_case("O21") => Some("OML_O21"),
+        "OML" => oml(&trigger.to_ascii_uppercase()),
         "OMG" => Some("OMG_O19"),
         "ORU" => Some("ORU_R01"),
         "VXU" => Some("VXU_V04"),
@@ -60,6 +60,16 @@ fn adt(trigger: &str) -> Option<&'static str> {
         "A54" | "A55" => Some("ADT_A54"),
         "A60" => Some("ADT_A60"),
         "A61" | "A62" => Some("ADT_A61"),
+        _ => None,
+    }
+}
+
+/// Laboratory orders: by order, by specimen, by container.
+fn oml(trigger: &str) -> Option<&'static str> {
+    match trigger {
+        "O21" => Some("OML_O21"),
+        "O33" => Some("OML_O33"),
+        "O35" => Some("OML_O35"),
         _ => None,
     }
 }

@@ -65,10 +65,23 @@ impl Report {
         Report { message, routes, mappings: Vec::new() }
     }
 
-    /// The mappings of the routes that match, each once.
-    pub fn matching_mappings<'c>(&self, configuration: &'c Configuration) -> Vec<&'c Arc<Mapping>> {
+    /// The mappings of the routes that match, each once; without such a route, all that take the message type.
+    pub fn matching_mappings<'c>(
+        &self,
+        document: &Document,
+        configuration: &'c Configuration,
+    ) -> Vec<&'c Arc<Mapping>> {
+        let all = || configuration.mappings.values();
         let used = |name: &str| self.routes.iter().any(|route| route.matches && route.mapping.as_deref() == Some(name));
-        configuration.mappings.values().filter(|mapping| used(&mapping.name)).collect()
+        let of_routes: Vec<&Arc<Mapping>> = all().filter(|mapping| used(&mapping.name)).collect();
+        match document {
+            Document::Hl7v2(message) if of_routes.is_empty() => {
+                let header = message.message().header();
+                let (code, trigger) = (header.message_code().text(), header.trigger().text());
+                all().filter(|mapping| mapping.from.takes_message(&code, &trigger)).collect()
+            }
+            Document::Hl7v2(_) | Document::Json(_) => of_routes,
+        }
     }
 
     /// For machines.

@@ -48,15 +48,15 @@ impl Checker<'_> {
     fn each_group(&mut self, text: &Text, ground: Ground<'_>) -> Option<Each> {
         let (from_root, name) = from_root(&text.value);
         let is_segment = name.len() == 3;
-        let known = match ground.structure {
-            Some(structure) if is_segment => {
-                name.starts_with('Z') || hl7v2::grammar::segment_exists(structure, None, name)
-            }
-            Some(structure) => hl7v2::grammar::group_exists(structure, name),
-            None => is_segment,
+        let exists = |structure: &&str| match is_segment {
+            true => name.starts_with('Z') || hl7v2::grammar::segment_exists(structure, None, name),
+            false => hl7v2::grammar::group_exists(structure, name),
         };
+        let structures = ground.structures;
+        let known = if structures.is_empty() { is_segment } else { structures.iter().any(exists) };
         if !known {
-            let groups: Vec<&str> = ground.structure.into_iter().flat_map(hl7v2::grammar::groups_of).collect();
+            let groups: Vec<&str> =
+                structures.iter().flat_map(|structure| hl7v2::grammar::groups_of(structure)).collect();
             let help = did_you_mean(name, groups.iter().copied()).or_else(|| {
                 (!groups.is_empty())
                     .then(|| format!("groups of {} are {}", ground.message, one_of(groups.iter().copied())))

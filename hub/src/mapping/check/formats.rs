@@ -1,5 +1,6 @@
 //! `from` and `to`: what a mapping reads and writes.
 
+use adapters::hl7v2::grammar::{Version, message_structure};
 use adapters::{fhir, hl7v2};
 
 use super::Checker;
@@ -10,7 +11,9 @@ impl Checker<'_> {
     pub(super) fn source_format(&mut self, text: &Text) -> Option<SourceFormat> {
         let mut words = text.value.split_whitespace();
         match (words.next(), words.next(), words.next()) {
-            (Some("hl7v2"), Some(kind), None) => message_type(kind).map(SourceFormat::Hl7v2),
+            (Some("hl7v2"), Some(_), _) => {
+                text.value.trim_start().strip_prefix("hl7v2").and_then(message_types).map(SourceFormat::Hl7v2)
+            }
             (Some("fhir"), Some(resource), None) if is_resource(resource) => {
                 Some(SourceFormat::Fhir(resource.to_owned()))
             }
@@ -18,7 +21,7 @@ impl Checker<'_> {
             _ => None,
         }
         .or_else(|| {
-            let help = "write `hl7v2 RDE^O11`, `fhir MedicationRequest` or `event`".to_owned();
+            let help = "write `hl7v2 RDE^O11`, `hl7v2 ADT^A01, A04`, `fhir MedicationRequest` or `event`".to_owned();
             self.report(
                 codes::BAD_VALUE,
                 text.span.clone(),
@@ -29,10 +32,13 @@ impl Checker<'_> {
         })
     }
 
-    pub(super) fn target_format(&mut self, text: &Text) -> Option<TargetFormat> {
+    /// `version` is that in which HL7 v2 is written.
+    pub(super) fn target_format(&mut self, text: &Text, version: Version) -> Option<TargetFormat> {
         let mut words = text.value.split_whitespace();
         match (words.next(), words.next(), words.next()) {
-            (Some("hl7v2"), Some(kind), None) => message_type(kind).map(TargetFormat::Hl7v2),
+            (Some("hl7v2"), Some(kind), None) => {
+                message_type(kind).map(|kind| TargetFormat::Hl7v2(kind.written_in(version)))
+            }
             (Some("fhir"), Some(name), None) if fhir::grammar::resource(name).is_some() => {
                 Some(TargetFormat::Fhir(name.to_owned()))
             }
@@ -56,6 +62,20 @@ impl Checker<'_> {
     }
 }
 
+/// `RDE^O11`, or several: `ADT^A01, A04, A08`, where a trigger alone takes the code before it.
+fn message_types(text: &str) -> Option<Vec<MessageType>> {
+    let mut types: Vec<MessageType> = Vec::new();
+    for name in text.split(',').map(str::trim) {
+        let code = types.last().map(|last| last.code.clone());
+        let whole = match code {
+            Some(code) if !name.contains('^') => format!("{code}^{name}"),
+            Some(_) | None => name.to_owned(),
+        };
+        types.push(message_type(&whole)?);
+    }
+    Some(types)
+}
+
 /// `RDE^O11`
 fn message_type(text: &str) -> Option<MessageType> {
     let (code, trigger) = text.split_once('^')?;
@@ -65,7 +85,16 @@ fn message_type(text: &str) -> Option<MessageType> {
         code: code.to_owned(),
         trigger: trigger.to_owned(),
         structure: hl7v2::grammar::structure_of(code, trigger, ""),
+        version: Version::USUAL,
     })
+}
+
+impl MessageType {
+    /// The type as a version writes it: MSH-9.3 came with 2.3.1, and names what the version calls the structure.
+    fn written_in(self, version: Version) -> MessageType {
+        let structure = message_structure(version, &self.code, &self.trigger, "").map(|structure| structure.name());
+        MessageType { structure: structure.filter(|_| version > Version::V2_3), version, ..self }
+    }
 }
 
 fn is_resource(text: &str) -> bool {

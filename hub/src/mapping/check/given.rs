@@ -1,6 +1,6 @@
 //! What an expression can give, as far as that is known before a message comes.
 
-use crate::mapping::plan::{Call, Op};
+use crate::mapping::plan::{Call, Op, Variable};
 use crate::mapping::tables::{Row, Unknown};
 
 /// One of the things that an expression may give.
@@ -10,6 +10,8 @@ pub(super) enum Given {
     Literal(String),
     /// Some text.
     Text,
+    /// The null of HL7 v2.
+    Null,
     /// A number.
     Number,
     /// True or false.
@@ -36,7 +38,10 @@ fn gather(op: &Op, found: &mut Vec<Given>) {
         Op::Boolean(_) | Op::Compare { .. } | Op::In { .. } | Op::Exists(_) | Op::Not(_) | Op::And(_) | Op::Or(_) => {
             found.push(Given::Boolean);
         }
-        Op::Variable(_) | Op::Field { .. } | Op::Part { .. } | Op::Joined(_) => found.push(Given::Text),
+        Op::Name { op, .. } => gather(op, found),
+        Op::Attempt(value) => gather(value, found),
+        Op::Variable(Variable::Index) => found.push(Given::Number),
+        Op::Place | Op::Variable(_) | Op::Field { .. } | Op::Part { .. } | Op::Joined(_) => found.push(Given::Text),
         Op::Json { .. } => found.push(Given::Unknown),
         Op::FirstOf(parts) => parts.iter().for_each(|part| gather(part, found)),
         Op::If { value, otherwise, .. } => {
@@ -53,6 +58,7 @@ fn gather_call(call: &Call, found: &mut Vec<Given>) {
         "first" | "last" | "required" => of_arguments(1),
         "default" => of_arguments(2),
         "table" => of_table(call, found),
+        "table_reverse" => of_codes(call, found),
         "codeable_concept" => found.push(Given::Structure("CodeableConcept")),
         "coding" => found.push(Given::Structure("Coding")),
         "identifier" => found.push(Given::Structure("Identifier")),
@@ -61,13 +67,15 @@ fn gather_call(call: &Call, found: &mut Vec<Given>) {
         "address" => found.push(Given::Structure("Address")),
         "telecom" => found.push(Given::Structure("ContactPoint")),
         "timing" => found.push(Given::Structure("Timing")),
+        "money" => found.push(Given::Structure("Money")),
         "reference" => found.push(match call.arguments.get(1) {
             Some(Op::Text(resource)) => Given::Reference(resource.clone()),
             Some(_) | None => Given::Structure("Reference"),
         }),
         "integer" | "decimal" | "count" => found.push(Given::Number),
-        "boolean" | "is_null" => found.push(Given::Boolean),
+        "boolean" | "is_null" | "matches" => found.push(Given::Boolean),
         "element" => found.push(Given::Unknown),
+        "null" => found.push(Given::Null),
         _ => found.push(Given::Text),
     }
 }
@@ -76,9 +84,17 @@ fn of_table(call: &Call, found: &mut Vec<Given>) {
     let Some(table) = &call.table else { return found.push(Given::Unknown) };
     found.extend(table.rows().map(|(_, row)| of_row(row)));
     match table.unknown() {
-        Unknown::Reject | Unknown::Hold => {}
+        Unknown::Reject | Unknown::Hold | Unknown::Nothing => {}
         Unknown::Pass => found.push(Given::Text),
         Unknown::Default(row) => found.push(of_row(row)),
+    }
+}
+
+fn of_codes(call: &Call, found: &mut Vec<Given>) {
+    let Some(table) = &call.table else { return found.push(Given::Text) };
+    found.extend(table.rows().map(|(code, _)| Given::Literal(code.to_owned())));
+    if matches!(table.unknown(), Unknown::Pass) {
+        found.push(Given::Text);
     }
 }
 
@@ -97,25 +113,44 @@ pub(super) fn is_sure(op: &Op, guards: &[String]) -> bool {
     let all_sure = |part: &Op| is_sure(part, guards);
     match op {
         Op::Text(text) => !text.is_empty(),
-        Op::Number(_) | Op::Boolean(_) | Op::Variable(_) => true,
+        Op::Number(_) | Op::Boolean(_) | Op::Variable(_) | Op::Place => true,
+        Op::Name { op, .. } => is_sure(op, guards),
         Op::Compare { .. } | Op::In { .. } | Op::Exists(_) | Op::Not(_) | Op::And(_) | Op::Or(_) => true,
         Op::Field { .. } | Op::Json { .. } => key(op).is_some_and(|key| guards.contains(&key)),
-        Op::Part { .. } => false,
+        Op::Part { .. } | Op::Attempt(_) => false,
         Op::Joined(parts) | Op::FirstOf(parts) => parts.iter().any(all_sure),
         Op::If { value, otherwise, .. } => {
             let branches = || std::iter::once(&**value).chain(otherwise.as_deref());
             branches().any(is_required) || otherwise.is_some() && branches().all(all_sure)
         }
         Op::Call(call) => match call.function.name {
-            "required" | "count" => true,
+            "required" | "count" | "null" => true,
             "default" => call.arguments.iter().any(all_sure),
+            // These may find nothing in what there is.
+            "regex" | "substring" | "code_of" | "table_reverse" | "time" | "instant" => false,
+            _ if call.table.as_ref().is_some_and(|table| *table.unknown() == Unknown::Nothing) => false,
             _ => call.arguments.first().is_some_and(all_sure),
         },
     }
 }
 
+/// Whether it gives something only if a condition of its own holds.
+pub(super) fn is_asked(op: &Op) -> bool {
+    match op {
+        Op::If { otherwise: None, .. } => true,
+        Op::Name { op, .. } => is_asked(op),
+        Op::Attempt(value) => is_asked(value),
+        Op::Call(call) => call.arguments.first().is_some_and(is_asked),
+        _ => false,
+    }
+}
+
 fn is_required(op: &Op) -> bool {
-    matches!(op, Op::Call(call) if call.function.name == "required")
+    match op {
+        Op::Call(call) => call.function.name == "required",
+        Op::Name { op, .. } => is_required(op),
+        _ => false,
+    }
 }
 
 /// What a condition says is there: fields that it names, and those that it asks for together with others.
@@ -123,6 +158,7 @@ pub(super) fn guards_of(condition: &Op, guards: &mut Vec<String>) {
     match condition {
         Op::Field { .. } | Op::Json { .. } => guards.extend(key(condition)),
         Op::Exists(value) => guards_of(value, guards),
+        Op::Name { op, .. } => guards_of(op, guards),
         Op::And(parts) => parts.iter().for_each(|part| guards_of(part, guards)),
         _ => {}
     }

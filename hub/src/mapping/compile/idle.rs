@@ -32,7 +32,9 @@ pub(super) fn never_holds(condition: &Op) -> bool {
 
 fn parts_of(op: &Op) -> Vec<&Op> {
     match op {
-        Op::Text(_) | Op::Number(_) | Op::Boolean(_) | Op::Variable(_) => Vec::new(),
+        Op::Text(_) | Op::Number(_) | Op::Boolean(_) | Op::Variable(_) | Op::Place => Vec::new(),
+        // It is looked at where it is given.
+        Op::Name { .. } => Vec::new(),
         Op::Field { .. } | Op::Part { .. } | Op::Json { .. } => Vec::new(),
         Op::Call(Call { arguments, .. }) => arguments.iter().collect(),
         Op::FirstOf(parts) | Op::Joined(parts) | Op::And(parts) | Op::Or(parts) => parts.iter().collect(),
@@ -41,7 +43,7 @@ fn parts_of(op: &Op) -> Vec<&Op> {
         }
         Op::Compare { left, right, .. } => vec![left, right],
         Op::In { value, among } => std::iter::once(&**value).chain(among).collect(),
-        Op::Exists(value) | Op::Not(value) => vec![value],
+        Op::Exists(value) | Op::Not(value) | Op::Attempt(value) => vec![value],
     }
 }
 
@@ -57,6 +59,7 @@ fn is_constant(op: &Op) -> bool {
 fn truth(condition: &Op) -> Option<bool> {
     match condition {
         Op::Boolean(boolean) => Some(*boolean),
+        Op::Name { op, .. } => truth(op),
         Op::Not(value) => truth(value).map(|truth| !truth),
         Op::And(parts) => {
             let truths: Vec<_> = parts.iter().map(truth).collect();
@@ -114,6 +117,7 @@ fn demanded(condition: &Op) -> Option<(&Op, Vec<&str>)> {
         // Of several values, each condition may mean another one.
         Op::Field { all, .. } | Op::Json { all, .. } => !all,
         Op::Part { .. } | Op::Variable(_) => true,
+        Op::Name { op, .. } => matches!(&**op, Op::Field { all: false, .. } | Op::Json { all: false, .. }),
         _ => false,
     };
     let texts = among.iter().map(|op| if let Op::Text(text) = op { Some(text.as_str()) } else { None });
@@ -139,8 +143,7 @@ mod tests {
         let source = Arc::new(SourceText::new("test", format!("'{expression}'")));
         let (tables, _) = Tables::read(&[]);
         let mut compiler = Compiler::new(&source, &tables);
-        let ground =
-            Ground { kind: PathKind::Hl7, structure: None, item: None, is_condition: false, message: "RDE^O11" };
+        let ground = Ground { message: "RDE^O11", ..Ground::of(PathKind::Hl7) };
         let text = Text::new(expression.to_owned(), 0..source.text().len());
         assert!(compiler.expression(&text, ground).is_some(), "{}", compiler.findings);
         compiler.findings.iter().any(|finding| finding.code == codes::IDLE)

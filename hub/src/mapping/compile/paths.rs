@@ -16,17 +16,22 @@ const LISTED_MAX: usize = 8;
 impl Walk<'_, '_> {
     /// Warns of segments and groups that the message type does not have.
     pub(super) fn check_structure(&mut self, path: &Path, span: &std::ops::Range<usize>) {
-        let Some(structure) = self.ground.structure else { return };
-        let unknown_group = path.groups().find(|group| !grammar::group_exists(structure, group)).map(str::to_owned);
+        let structures = self.ground.structures;
+        if structures.is_empty() {
+            return;
+        }
+        let exists = |group: &&str| structures.iter().any(|structure| grammar::group_exists(structure, group));
+        let unknown_group = path.groups().find(|group| !exists(group)).map(str::to_owned);
         if let Some(group) = unknown_group {
-            let names: Vec<&str> = grammar::groups_of(structure).collect();
+            let names: Vec<&str> = structures.iter().flat_map(|structure| grammar::groups_of(structure)).collect();
             let message = format!("{} has no group {group}", self.ground.message);
             return self.report(codes::NOT_IN_MESSAGE, span, message, did_you_mean(&group, names));
         }
-        if !path.segment().starts_with('Z') && !grammar::segment_exists(structure, None, path.segment()) {
+        let known = |structure: &&str| grammar::segment_exists(structure, None, path.segment());
+        if !path.segment().starts_with('Z') && !structures.iter().any(known) {
             let message = format!("{} has no segment {}", self.ground.message, path.segment());
-            let place = self.text.place(self.compiler.source, span);
-            let finding = Finding::warning(codes::NOT_IN_MESSAGE, self.compiler.source, place, message);
+            let place = self.text.place(&self.compiler.source, span);
+            let finding = Finding::warning(codes::NOT_IN_MESSAGE, &self.compiler.source, place, message);
             self.compiler.findings.push(finding);
         }
     }
@@ -36,19 +41,23 @@ impl Walk<'_, '_> {
     pub(super) fn check_field(&mut self, path: &Path, span: &std::ops::Range<usize>) {
         // Before the type of a message is known, its header is.
         let header = (path.segment() == "MSH").then_some("ACK");
-        let Some(structure) = self.ground.structure.or(header) else { return };
-        let Err(unknown) = grammar::resolve(Version::USUAL, structure, path) else { return };
+        let structures = self.ground.structures.iter().copied().chain(header);
+        let mut resolved = structures.map(|structure| grammar::resolve(Version::USUAL, structure, path));
+        let Some(Err(unknown)) = resolved.next() else { return };
+        if resolved.any(|other| other.is_ok()) {
+            return;
+        }
         if !matches!(unknown.part, grammar::Part::Field | grammar::Part::Component | grammar::Part::Subcomponent) {
             return;
         }
-        let place = self.text.place(self.compiler.source, span);
-        let finding = Finding::warning(codes::NOT_IN_SEGMENT, self.compiler.source, place, unknown.to_string());
+        let place = self.text.place(&self.compiler.source, span);
+        let finding = Finding::warning(codes::NOT_IN_SEGMENT, &self.compiler.source, place, unknown.to_string());
         self.compiler.findings.push(finding.with_help_if(nearby(&unknown)));
     }
 }
 
 /// What could stand there: all of it if that is little, else the first and the last.
-fn nearby(unknown: &Unknown) -> Option<String> {
+pub(in crate::mapping) fn nearby(unknown: &Unknown) -> Option<String> {
     let named = |one: &Possible| format!("{} {}", one.name, one.text);
     match unknown.possible.as_slice() {
         [] => None,

@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 
+use adapters::hl7v2::grammar::table;
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 use super::coded::{is_oid, is_uri};
 use super::text::{fold_digits, trimmed};
+use super::time::fhir_date;
 use super::{Arguments, Environment, Example, Function, Kind, Takes, one, optional};
 use crate::mapping::error::Fault;
 use crate::mapping::fields::DataType;
@@ -15,12 +17,15 @@ use crate::mapping::value::{Field, Val};
 /// The system of identifier types.
 const IDENTIFIER_TYPES: &str = "http://terminology.hl7.org/CodeSystem/v2-0203";
 
+/// The system of identifiers that are URIs.
+const URIS: &str = "urn:ietf:rfc:3986";
+
 pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         name: "identifier",
         parameters: &[one("value", Kind::Any), optional("type", Kind::Word)],
         returns: Kind::Structure,
-        doc: "A FHIR Identifier from an EI, CX, XCN, XON or HD field. The authority becomes a URI by the table `systems` (its universal id, its name, or the identifier's type); an authority that is not there becomes `urn:oid:...` for an OID and `urn:hl7v2:FACILITY:NAME` for a name, so that equal numbers of two hospitals stay apart. The type is \"EI\", \"CX\" or \"XCN\" for a field whose type is not known, such as one of a Z-segment.",
+        doc: "A FHIR Identifier from an EI, CX, XCN, XON, HD, DLN or PLN field. The authority becomes a URI by the table `systems` (its universal id, its name, or the identifier's type); an authority that is not there becomes `urn:oid:...` for an OID and `urn:hl7v2:FACILITY:NAME` for a name, so that equal numbers of two hospitals stay apart. Licences (DLN, PLN) have who issued them as assigner, and the day on which they end. The type is \"EI\", \"CX\", \"XCN\", \"XON\", \"DLN\" or \"PLN\" for a field whose type is not known, such as one of a Z-segment.",
         example: Example {
             given: "PID|||28001010100013^^^EGNID&urn:ndp:nid&L^NI",
             expression: "PID-3 | identifier",
@@ -66,6 +71,27 @@ pub(super) const FUNCTIONS: &[Function] = &[
         },
     },
     Function {
+        name: "urn",
+        // The compiler adds the place in hand.
+        parameters: &[one("name", Kind::Word)],
+        returns: Kind::Text,
+        doc: "A URL for the thing in hand, called so: `urn:uuid:` and a UUID that follows from the message, the name and the place in it (the message, a group, a segment, a repetition of a field). It is equal wherever the same place of the same message is in hand, so that entries of a Bundle can refer to each other.",
+        example: Example {
+            given: "ORC|NW|12",
+            expression: "urn(\"order\")",
+            gives: r#""urn:uuid:e88af48e-f817-568d-97f2-6ed3b56d89ed""#,
+        },
+        may_fail: false,
+        takes: Takes::Whole,
+        run: |arguments| {
+            let message = &arguments.environment.context.message_id;
+            let (name, place) = (arguments.word(0).unwrap_or_default(), arguments.text(1).unwrap_or_default());
+            let space = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, message.as_bytes());
+            let uuid = uuid::Uuid::new_v5(&space, format!("{name} {place}").as_bytes());
+            Ok(Val::from(format!("urn:uuid:{uuid}")))
+        },
+    },
+    Function {
         name: "hmac",
         parameters: &[one("value", Kind::Value)],
         returns: Kind::Text,
@@ -79,6 +105,23 @@ pub(super) const FUNCTIONS: &[Function] = &[
         takes: Takes::Each,
         run: hmac,
     },
+    Function {
+        name: "hash",
+        parameters: &[one("value", Kind::Value)],
+        returns: Kind::Text,
+        doc: "SHA-256 of the UTF-8 bytes of the text, in 64 hexadecimal digits. Who knows all possible values, as those of a national ID, finds the value behind it: use `hmac` for such.",
+        example: Example {
+            given: "ORC|NW|12",
+            expression: "ORC-2.1 | hash",
+            gives: r#""6b51d431df5d7f141cbececcf79edf3dd861c3b4069f0b11661a3eefacbba918""#,
+        },
+        may_fail: false,
+        takes: Takes::Each,
+        run: |arguments| {
+            let digest = arguments.text(0).map(|text| Sha256::digest(text.as_bytes()));
+            Ok(digest.map_or(Val::Absent, |digest| Val::from(hexadecimal(&digest))))
+        },
+    },
 ];
 
 fn identifier<'r>(arguments: &mut Arguments<'r>) -> Result<Val<'r>, Fault> {
@@ -89,9 +132,20 @@ fn identifier<'r>(arguments: &mut Arguments<'r>) -> Result<Val<'r>, Fault> {
                 Some("EI") => DataType::Ei,
                 Some("CX") => DataType::Cx,
                 Some("XCN") => DataType::Xcn,
+                Some("XON") => DataType::Xon,
+                Some("DLN") => DataType::Dln,
+                Some("PLN") => DataType::Pln,
                 Some(_) | None => field.datatype,
             };
-            Ok(of_field(&field, datatype, arguments.environment))
+            Ok(match datatype {
+                DataType::Dln => of_licence(field.components::<3>(), Some("DL")),
+                DataType::Pln => {
+                    let [number, of_type, issuer, end] = field.components::<4>();
+                    of_licence([number, issuer, end], of_type.map(trimmed).as_deref())
+                }
+                DataType::Hd => of_authority(field.components::<3>()),
+                _ => of_field(&field, datatype, arguments.environment),
+            })
         }
         structure @ (Val::Object(_) | Val::Json(serde_json::Value::Object(_))) => Ok(structure),
         other => Ok(other.text().map_or(Val::Absent, |text| Val::Object(vec![("value", Val::Text(trimmed(text)))]))),
@@ -143,6 +197,10 @@ fn places(field: &Field<'_>, datatype: DataType) -> Places {
         | DataType::Rpt
         | DataType::Pl
         | DataType::Hd
+        | DataType::Mo
+        | DataType::Cp
+        | DataType::Dln
+        | DataType::Pln
         | DataType::Plain => Places { value: 1, authority: Authority::Nowhere, kind: None },
     }
 }
@@ -152,10 +210,7 @@ fn of_field<'r>(field: &Field<'r>, datatype: DataType, environment: &'r Environm
     let Some(value) = field.component(places.value) else { return Val::Absent };
     let kind = places.kind.and_then(|place| field.component(place)).map(trimmed);
     let mut elements = Vec::with_capacity(3);
-    if let Some(kind) = &kind {
-        let coding = Val::Object(vec![("system", Val::from(IDENTIFIER_TYPES)), ("code", Val::Text(kind.clone()))]);
-        elements.push(("type", Val::Object(vec![("coding", Val::List(vec![coding]))])));
-    }
+    elements.extend(kind.clone().map(type_of));
     let (namespace, universal, universal_kind) = match places.authority {
         Authority::In(place) => {
             (field.subcomponent(place, 1), field.subcomponent(place, 2), field.subcomponent(place, 3))
@@ -176,6 +231,53 @@ fn of_field<'r>(field: &Field<'r>, datatype: DataType, environment: &'r Environm
     Val::Object(elements)
 }
 
+/// The element `type` of an identifier: coded if HL7 table 0203 has the code, else as the sender's own word.
+fn type_of<'r>(kind: Cow<'r, str>) -> (&'r str, Val<'r>) {
+    if table("0203").is_none_or(|types| types.code(&kind).is_none()) {
+        return ("type", Val::Object(vec![("text", Val::Text(kind))]));
+    }
+    let coding = Val::Object(vec![("system", Val::from(IDENTIFIER_TYPES)), ("code", Val::Text(kind))]);
+    ("type", Val::Object(vec![("coding", Val::List(vec![coding]))]))
+}
+
+/// A licence by its number, issuer and last day. The authority of its number is known by name only.
+fn of_licence<'r>(parts: [Option<Cow<'r, str>>; 3], kind: Option<&str>) -> Val<'r> {
+    let [number, issuer, end] = parts;
+    let Some(number) = number else { return Val::Absent };
+    let mut elements = Vec::with_capacity(4);
+    elements.extend(kind.map(|kind| type_of(Cow::Owned(kind.to_owned()))));
+    elements.push(("value", Val::Text(fold_digits(trimmed(number)))));
+    let end = end.and_then(|end| fhir_date(end).ok().flatten());
+    elements.extend(end.map(|end| ("period", Val::Object(vec![("end", Val::from(end))]))));
+    let assigner = issuer.map(|issuer| Val::Object(vec![("display", Val::Text(trimmed(issuer)))]));
+    elements.extend(assigner.map(|assigner| ("assigner", assigner)));
+    Val::Object(elements)
+}
+
+/// An authority is itself identified: by its name, or as URI (RFC 3986) by its universal id.
+fn of_authority(parts: [Option<Cow<'_, str>>; 3]) -> Val<'_> {
+    let [name, universal, kind] = parts;
+    if let Some(name) = name {
+        return Val::Object(vec![("value", Val::Text(fold_digits(trimmed(name))))]);
+    }
+    let Some(universal) = universal.map(trimmed) else { return Val::Absent };
+    match universal_uri(&universal, kind.as_deref()) {
+        Some(uri) => Val::Object(vec![("system", Val::from(URIS)), ("value", Val::from(uri))]),
+        None => Val::Object(vec![("value", Val::Text(universal))]),
+    }
+}
+
+/// A universal id as URI; `None` if it is of a kind that has none.
+fn universal_uri(universal: &str, kind: Option<&str>) -> Option<String> {
+    match kind {
+        Some("ISO") => Some(format!("urn:oid:{universal}")),
+        Some("UUID" | "GUID") => Some(format!("urn:uuid:{}", universal.to_lowercase())),
+        _ if is_uri(universal) => Some(universal.to_owned()),
+        _ if is_oid(universal) => Some(format!("urn:oid:{universal}")),
+        _ => None,
+    }
+}
+
 /// What a message says about an authority.
 struct Names<'r> {
     namespace: Option<Cow<'r, str>>,
@@ -190,14 +292,9 @@ impl<'r> Names<'r> {
         if let Some(uri) = named.into_iter().find_map(|name| environment.system(name.trim())) {
             return Some(Cow::Borrowed(uri));
         }
-        if let Some(universal) = self.universal.as_deref().map(str::trim) {
-            match self.universal_kind.as_deref() {
-                Some("ISO") => return Some(Cow::Owned(format!("urn:oid:{universal}"))),
-                Some("UUID" | "GUID") => return Some(Cow::Owned(format!("urn:uuid:{}", universal.to_lowercase()))),
-                _ if is_uri(universal) => return Some(Cow::Owned(universal.to_owned())),
-                _ if is_oid(universal) => return Some(Cow::Owned(format!("urn:oid:{universal}"))),
-                _ => {}
-            }
+        let universal = self.universal.as_deref().map(str::trim);
+        if let Some(uri) = universal.and_then(|universal| universal_uri(universal, self.universal_kind.as_deref())) {
+            return Some(Cow::Owned(uri));
         }
         if let Some(name) = self.namespace.as_deref().or(self.universal.as_deref()) {
             return Some(Cow::Owned(environment.local_system(name)));
@@ -224,6 +321,9 @@ fn hmac<'r>(arguments: &mut Arguments<'r>) -> Result<Val<'r>, Fault> {
     let key = arguments.environment.context.hmac_key.bytes();
     let mut mac = Hmac::<Sha256>::new_from_slice(key).map_err(|_| Fault::Invalid("the hub's key cannot be used"))?;
     mac.update(value.as_bytes());
-    let digest = mac.finalize().into_bytes();
-    Ok(Val::from(digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
+    Ok(Val::from(hexadecimal(&mac.finalize().into_bytes())))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

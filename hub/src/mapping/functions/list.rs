@@ -1,5 +1,6 @@
 //! Functions of several values, and of tables.
 
+use super::coded::codes_of;
 use super::text::joined;
 use super::{Arguments, Example, Function, Kind, Takes, one};
 use crate::mapping::error::Fault;
@@ -25,6 +26,21 @@ pub(super) const FUNCTIONS: &[Function] = &[
         may_fail: false,
         takes: Takes::Whole,
         run: |arguments| Ok(filled(arguments).pop().unwrap_or(Val::Absent)),
+    },
+    Function {
+        name: "attempt",
+        // The compiler makes more of it than a call.
+        parameters: &[one("value", Kind::Any)],
+        returns: Kind::Any,
+        doc: "The value, or nothing where a function in it cannot read what it is given and would refuse the message (HUB0151). `hub explain` counts the field as going nowhere then. For what is not worth refusing a message for.",
+        example: Example {
+            given: "PV1||I||||||||||||||||||||||||||||||||||||||||||20261340",
+            expression: "attempt(PV1-44 | datetime) ?? \"unknown\"",
+            gives: r#""unknown""#,
+        },
+        may_fail: false,
+        takes: Takes::Whole,
+        run: |arguments| Ok(arguments.take(0)),
     },
     Function {
         name: "count",
@@ -77,7 +93,33 @@ pub(super) const FUNCTIONS: &[Function] = &[
             (None, _) | (_, None) => Ok(Val::Absent),
         },
     },
+    Function {
+        name: "table_reverse",
+        parameters: &[one("value", Kind::Any), one("table", Kind::Table)],
+        returns: Kind::Text,
+        doc: "The code of a table of `mappings/tables/` that stands for the value: `table` read from right to left. The value is a text, a number, true or false, or a coding or a concept, of which code and system count. Of several codes that stand for it, the first in the file is taken. Of a value that the table does not have, a table that rejects or holds unknown codes refuses the message (HUB0152), one that passes them gives the value or its code, and one with a default gives nothing.",
+        example: Example {
+            given: r#"{"route":{"coding":[{"system":"http://snomed.info/sct","code":"26643006"}]}}"#,
+            expression: "route | table_reverse(\"routes\")",
+            gives: r#""PO""#,
+        },
+        may_fail: false,
+        takes: Takes::Each,
+        run: table_reverse,
+    },
 ];
+
+fn table_reverse<'r>(arguments: &mut Arguments<'r>) -> Result<Val<'r>, Fault> {
+    let Some(table) = arguments.table else { return Ok(Val::Absent) };
+    let value = arguments.take(0);
+    let candidates = codes_of(&value);
+    let known = candidates.iter().find_map(|(system, code)| table.code_for(system.as_deref(), code));
+    match (known, candidates.into_iter().next()) {
+        (Some(code), _) => Ok(Val::from(code)),
+        (None, Some((_, code))) => table.without_row(code),
+        (None, None) => Ok(Val::Absent),
+    }
+}
 
 fn element<'r>(arguments: &mut Arguments<'r>) -> Result<Val<'r>, Fault> {
     let Some(name) = arguments.word(1) else { return Ok(Val::Absent) };

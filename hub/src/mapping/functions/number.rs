@@ -68,7 +68,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
 ];
 
 /// A decimal number in any digits. A comma is a decimal point when it stands alone.
-fn read_number(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
+pub(super) fn read_number(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
     let folded = fold_digits(trimmed(text)).replace('٫', ".");
     let is_decimal_comma = folded.matches(',').count() == 1 && !folded.contains('.');
     let plain = if is_decimal_comma { folded.replace(',', ".") } else { folded };

@@ -1,4 +1,4 @@
-//! Functions of people: HumanName, Address, ContactPoint.
+//! Functions of people and where they are: HumanName, Address, ContactPoint, the name of a Location.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         name: "human_name",
         parameters: &[one("value", Kind::Any)],
         returns: Kind::Structure,
-        doc: "A FHIR HumanName from an XPN or XCN field. `text` is the name as people write it: prefix, given names, family name.",
+        doc: "A FHIR HumanName from an XPN, XCN, PN or CN field. `text` is the name as people write it: prefix, given names, family name. A degree is a suffix.",
         example: Example {
             given: "PID|||||السيد^محمد^أحمد^^^^L",
             expression: "PID-5 | human_name",
@@ -27,7 +27,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         name: "address",
         parameters: &[one("value", Kind::Any)],
         returns: Kind::Structure,
-        doc: "A FHIR Address from an XAD field.",
+        doc: "A FHIR Address from an XAD or AD field. A street that is given in parts (SAD) is put together: number, then name.",
         example: Example {
             given: "PID|||||||||||12 شارع النيل^^الجيزة^21^12511^EGY^H",
             expression: "PID-11 | address",
@@ -41,7 +41,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         name: "telecom",
         parameters: &[one("value", Kind::Any)],
         returns: Kind::Structure,
-        doc: "A FHIR ContactPoint from an XTN field; the number is put together from its parts when it is not given whole.",
+        doc: "A FHIR ContactPoint from an XTN or TN field; the number is put together from its parts when it is not given whole. It is an e-mail when the field says so, or has an e-mail and no number.",
         example: Example {
             given: "PID|||||||||||||^PRN^CP^^20^10^12345678",
             expression: "PID-13 | telecom",
@@ -51,7 +51,33 @@ pub(super) const FUNCTIONS: &[Function] = &[
         takes: Takes::Each,
         run: telecom,
     },
+    Function {
+        name: "location_name",
+        parameters: &[one("value", Kind::Any)],
+        returns: Kind::Text,
+        doc: "The name of a place in a PL field: ward, room and bed with dashes, and the facility after a comma; its description when it has neither ward, room nor bed.",
+        example: Example {
+            given: "PV1|1|I|ICU^12^3^KASR",
+            expression: "PV1-3 | location_name",
+            gives: r#""ICU-12-3, KASR""#,
+        },
+        may_fail: false,
+        takes: Takes::Each,
+        run: location_name,
+    },
 ];
+
+fn location_name<'r>(arguments: &mut Arguments<'r>) -> Result<Val<'r>, Fault> {
+    let field = match arguments.take(0) {
+        Val::Field(field) => field,
+        other => return Ok(other.text().map_or(Val::Absent, |text| Val::Text(trimmed(text)))),
+    };
+    let [ward, room, bed, facility, _, _, _, _, description] = field.components::<9>().map(|part| part.map(trimmed));
+    let inside = [ward, room, bed].into_iter().flatten().collect::<Vec<_>>().join("-");
+    let inside = if inside.is_empty() { description } else { Some(Cow::Owned(inside)) };
+    let parts: Vec<Cow<'r, str>> = [inside, facility].into_iter().flatten().collect();
+    Ok(if parts.is_empty() { Val::Absent } else { Val::from(parts.join(", ")) })
+}
 
 /// The field of a structured value; anything else goes through as it is.
 fn field_or<'r>(arguments: &mut Arguments<'r>, text_element: &'static str) -> Result<Field<'r>, Val<'r>> {
@@ -71,7 +97,7 @@ fn human_name<'r>(arguments: &mut Arguments<'r>) -> Result<Val<'r>, Fault> {
     let (first, kind_place): (usize, usize) = if field.datatype == DataType::Xcn { (1, 9) } else { (0, 6) };
     let mut parts = field.components::<10>().map(|part| part.map(trimmed));
     let mut part = |place: usize| parts.get_mut(place).and_then(Option::take);
-    let [family, given, middle, suffix, prefix] = [0, 1, 2, 3, 4].map(|offset| part(first + offset));
+    let [family, given, middle, suffix, prefix, degree] = [0, 1, 2, 3, 4, 5].map(|offset| part(first + offset));
     let usage = match part(kind_place).as_deref() {
         Some("L" | "R") => Some("official"),
         Some("D") => Some("usual"),
@@ -95,7 +121,9 @@ fn human_name<'r>(arguments: &mut Arguments<'r>) -> Result<Val<'r>, Fault> {
         elements.push(("family", Val::Text(family)));
     }
     let given: Vec<Val<'r>> = [given, middle].into_iter().flatten().map(Val::Text).collect();
-    for (name, values) in [("given", given), ("prefix", one_or_none(prefix)), ("suffix", one_or_none(suffix))] {
+    let suffix: Vec<Val<'r>> = [suffix, degree].into_iter().flatten().map(Val::Text).collect();
+    let prefix: Vec<Val<'r>> = prefix.map(Val::Text).into_iter().collect();
+    for (name, values) in [("given", given), ("prefix", prefix), ("suffix", suffix)] {
         if !values.is_empty() {
             elements.push((name, Val::List(values)));
         }
@@ -110,7 +138,7 @@ fn address<'r>(arguments: &mut Arguments<'r>) -> Result<Val<'r>, Fault> {
     };
     let part = |number: u16| field.component(number).map(trimmed);
     let (usage, kind) = match part(7).as_deref() {
-        Some("H") => (Some("home"), None),
+        Some("H" | "P") => (Some("home"), None),
         Some("B" | "O") => (Some("work"), None),
         Some("C") => (Some("temp"), None),
         Some("BA") => (Some("old"), None),
@@ -121,7 +149,7 @@ fn address<'r>(arguments: &mut Arguments<'r>) -> Result<Val<'r>, Fault> {
     let mut elements = Vec::with_capacity(8);
     elements.extend(usage.map(|usage| ("use", Val::from(usage))));
     elements.extend(kind.map(|kind| ("type", Val::from(kind))));
-    let lines: Vec<Val<'r>> = [part(1), part(2)].into_iter().flatten().map(Val::Text).collect();
+    let lines: Vec<Val<'r>> = [street(&field), part(2)].into_iter().flatten().map(Val::Text).collect();
     if !lines.is_empty() {
         elements.push(("line", Val::List(lines)));
     }
@@ -131,14 +159,25 @@ fn address<'r>(arguments: &mut Arguments<'r>) -> Result<Val<'r>, Fault> {
     Ok(structure(elements))
 }
 
+/// The first line: as it is given, or number and name of the street (SAD).
+fn street<'r>(field: &Field<'r>) -> Option<Cow<'r, str>> {
+    let [line, name, number] = [1, 2, 3].map(|place| field.subcomponent(1, place).map(trimmed));
+    line.or_else(|| match (number, name) {
+        (Some(number), Some(name)) => Some(Cow::Owned(format!("{number} {name}"))),
+        (number, name) => number.or(name),
+    })
+}
+
 fn telecom<'r>(arguments: &mut Arguments<'r>) -> Result<Val<'r>, Fault> {
     let field = match field_or(arguments, "value") {
         Ok(field) => field,
         Err(value) => return Ok(value),
     };
     let part = |number: u16| field.component(number).map(|text| fold_digits(trimmed(text)));
-    let equipment = part(3);
-    let is_mail = matches!(equipment.as_deref(), Some("Internet" | "X.400")) || part(4).is_some();
+    let (kind, equipment) = (part(2), part(3));
+    let phone = part(12).or_else(|| number(&part)).or_else(|| part(1)).filter(|text| !text.contains('@'));
+    let says_mail = matches!(equipment.as_deref(), Some("Internet" | "X.400")) || kind.as_deref() == Some("NET");
+    let is_mail = says_mail || phone.is_none();
     let system = match equipment.as_deref() {
         _ if is_mail => "email",
         Some("FX") => "fax",
@@ -146,14 +185,13 @@ fn telecom<'r>(arguments: &mut Arguments<'r>) -> Result<Val<'r>, Fault> {
         Some("MD" | "SAT" | "TDD" | "TTY") => "other",
         Some(_) | None => "phone",
     };
-    let usage = match (part(2).as_deref(), equipment.as_deref()) {
+    let usage = match (kind.as_deref(), equipment.as_deref()) {
         (_, Some("CP")) | (Some("PRS"), _) => Some("mobile"),
         (Some("PRN" | "ORN" | "VHN"), _) => Some("home"),
         (Some("WPN"), _) => Some("work"),
         (Some(_) | None, _) => None,
     };
-    let value =
-        if is_mail { part(4).or_else(|| part(1)) } else { part(12).or_else(|| number(&part)).or_else(|| part(1)) };
+    let value = if is_mail { part(4).or_else(|| part(1)) } else { phone };
     let Some(value) = value else { return Ok(Val::Absent) };
     let mut elements = vec![("system", Val::from(system)), ("value", Val::Text(value))];
     elements.extend(usage.map(|usage| ("use", Val::from(usage))));
@@ -172,10 +210,6 @@ fn number<'r>(part: &impl Fn(u16) -> Option<Cow<'r, str>>) -> Option<Cow<'r, str
         area.unwrap_or_default(),
         extension.unwrap_or_default()
     )))
-}
-
-fn one_or_none(text: Option<Cow<'_, str>>) -> Vec<Val<'_>> {
-    text.map(Val::Text).into_iter().collect()
 }
 
 fn structure<'r>(elements: Vec<(&'r str, Val<'r>)>) -> Val<'r> {

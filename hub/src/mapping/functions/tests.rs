@@ -100,7 +100,7 @@ fn coded_fields_keep_every_coding_and_the_text() {
         (
             "RXR|PO^By mouth",
             "RXR-1 | codeable_concept(\"routes\")",
-            r#"{"coding":[{"system":"http://snomed.info/sct","code":"26643006","display":"Oral route"},{"code":"PO","display":"By mouth"}],"text":"By mouth"}"#,
+            r#"{"coding":[{"system":"http://snomed.info/sct","code":"26643006","display":"Oral route"}],"text":"By mouth"}"#,
         ),
         ("RXR|ZZ", "RXR-1 | codeable_concept(\"routes\")", r#"{"coding":[{"code":"ZZ"}]}"#),
         (
@@ -236,4 +236,194 @@ fn the_documentation_lists_every_function_with_its_example() {
     }
     let documented = std::fs::read_to_string(path).unwrap();
     assert_eq!(&documented[end..], sections, "HUB_WRITE_GOLDEN=1 writes the part anew");
+}
+
+#[test]
+fn money_keeps_its_digits_and_guesses_no_currency() {
+    check(&[
+        ("FT1|1||||||||||١٢٥٫٥٠", "FT1-11 | money", r#"{"value":125.50}"#),
+        ("FT1|1||||||||||125.5", "FT1-11 | money(\"egp\")", r#"{"value":125.5,"currency":"EGP"}"#),
+        ("FT1|1||||||||||125.5&USD^UP", "FT1-11 | money(\"EGP\")", r#"{"value":125.5,"currency":"USD"}"#),
+        ("FT1|1||||||||||125.5^UP", "FT1-11 | money(\"EGP\")", r#"{"value":125.5,"currency":"EGP"}"#),
+        ("ZFT|7^EGP", "ZFT-1 | money", r#"{"value":7,"currency":"EGP"}"#),
+        ("FT1|1||||||||||&EGP", "FT1-11 | money", ""),
+        (r#"{"total":{"value":1.50,"currency":"EGP"}}"#, "total | money", r#"{"value":1.50,"currency":"EGP"}"#),
+        (r#"{"total":1.50}"#, "money(total, \"EGP\")", r#"{"value":1.50,"currency":"EGP"}"#),
+    ]);
+    refused(&[
+        ("FT1|1||||||||||a lot", "FT1-11 | money", 151),
+        ("FT1|1||||||||||1&pound", "FT1-11 | money", 151),
+        ("FT1|1||||||||||1|£", "money(FT1-11, FT1-12.1)", 151),
+    ]);
+}
+
+#[test]
+fn patterns_find_what_they_are_for_and_nothing_else() {
+    check(&[
+        ("RXE||0201^Amoxicillin 500 mg", r#"RXE-2.2 | regex("[0-9]+")"#, r#""500""#),
+        ("RXE||0201^Amoxicillin 500 mg", r#"RXE-2.2 | regex("^([A-Z]\w+) (?:\d+)", 1)"#, r#""Amoxicillin""#),
+        ("RXE||0201^Amoxicillin 500 mg", r#"RXE-2.2 | regex("(x)?mg", 1)"#, ""),
+        ("RXE||0201^Amoxicillin", r#"RXE-2.2 | regex("[0-9]+")"#, ""),
+        ("RXE||0201^قرص ٥٠٠", r#"RXE-2.2 | regex("\p{Arabic}+")"#, r#""قرص""#),
+        ("ORC|NW|a.b", r#"ORC-2.1 | matches("^a\\.b$")"#, "true"),
+        ("ORC|NW|axb", r#"ORC-2.1 | matches("^a\.b$")"#, "false"),
+        ("ORC|NW|", r#"ORC-2.1 | matches("x")"#, ""),
+    ]);
+}
+
+#[test]
+fn a_pattern_that_would_take_for_ever_by_trial_and_error_ends() {
+    let text = format!("ORC|NW|{}!", "a".repeat(50_000));
+    check(&[(text.as_str(), r#"ORC-2.1 | matches("^(a+)+$")"#, "false")]);
+}
+
+/// What is wrong with an expression, and where its caret begins, counted from 1.
+fn finding(expression: &str) -> (u16, usize, String) {
+    use crate::mapping::compile::{Compiler, Ground};
+    let source = std::sync::Arc::new(crate::finding::SourceText::new("test", format!("'{expression}'")));
+    let tables = shipped_tables();
+    let mut compiler = Compiler::new(&source, &tables);
+    let kind = crate::mapping::PathKind::Hl7;
+    let ground = Ground { message: "RDE^O11", ..Ground::of(kind) };
+    let text = crate::finding::Text::new(expression.to_owned(), 0..source.text().len());
+    assert!(compiler.expression(&text, ground).is_none(), "{expression}");
+    let found = compiler.findings.iter().next().unwrap();
+    (found.code.number(), found.column, found.message.clone())
+}
+
+#[test]
+fn what_is_written_out_is_checked_when_the_mapping_is_loaded() {
+    for (expression, column, part) in [
+        (r#"ORC-2 | regex("a(b")"#, 18, "unclosed group"),
+        (r#"ORC-2 | matches("a\\d(")"#, 23, "unclosed group"),
+        (r#"ORC-2 | regex("(?=x)")"#, 17, "look-around"),
+        (r#"ORC-2 | regex("(a)\1")"#, 20, "backreferences"),
+        (r#"ORC-2 | regex("(\w{1000}){1000}")"#, 17, "1048576 bytes"),
+        (r#"ORC-2 | regex("(a)", 2)"#, 23, "no group 2"),
+        ("ORC-2 | regex(ORC-3)", 16, "pattern in quotes"),
+        (r#"FT1-11 | money("LE")"#, 17, "no currency"),
+        ("ORC-2 | substring(0)", 20, "from 1"),
+        (r#"ORC-2 | split("-", 1.5)"#, 21, "from 1"),
+        (r#"ZID-1 | identifier("XX")"#, 21, "no type"),
+    ] {
+        let (code, at, message) = finding(expression);
+        assert_eq!((code, at), (115, column), "{expression}: {message}");
+        assert!(message.contains(part), "{expression}: {message}");
+    }
+}
+
+#[test]
+fn times_of_day_and_instants() {
+    check(&[
+        ("ZTM|09", "ZTM-1 | time", r#""09:00:00""#),
+        ("ZTM|٠٩٣٠", "ZTM-1 | time", r#""09:30:00""#),
+        ("ZTM|093015.25+0200", "ZTM-1 | time", r#""09:30:15.25""#),
+        ("ZTM|0000", "ZTM-1 | time", r#""00:00:00""#),
+        ("ZTM|9:30", "concat(\"0\", ZTM-1) | time", r#""09:30:00""#),
+        ("ZTM|202611050929", "ZTM-1 | time", r#""09:29:00""#),
+        ("ZTM|20261105", "ZTM-1 | time", ""),
+        ("ZTM|2026-11-05", "ZTM-1 | time", ""),
+        ("ZTM|2026-11-05 09:29", "ZTM-1 | time", r#""09:29:00""#),
+        ("ZTM|20261105", "ZTM-1 | instant", ""),
+        ("ZTM|20261105092955.123Z", "ZTM-1 | instant", r#""2026-11-05T09:29:55.123+00:00""#),
+        ("ZTM|202611050929-0500", "ZTM-1 | instant", r#""2026-11-05T09:29:00-05:00""#),
+        ("ZTM|202611", "ZTM-1 | hl7_date", r#""202611""#),
+        ("ZTM|2026-11-05T09:29:00Z", "ZTM-1 | hl7_date", r#""20261105""#),
+    ]);
+    refused(&[
+        ("ZTM|2560", "ZTM-1 | time", 151),
+        ("ZTM|930", "ZTM-1 | time", 151),
+        ("ZTM|20261305", "ZTM-1 | instant", 151),
+        ("ZTM|x", "ZTM-1 | hl7_date", 151),
+    ]);
+}
+
+#[test]
+fn letters_are_counted_not_bytes() {
+    check(&[
+        ("NTE|1||محمد أحمد", "NTE-3 | substring(6)", r#""أحمد""#),
+        ("NTE|1||محمد", "NTE-3 | substring(1, 2)", r#""مح""#),
+        ("NTE|1||محمد", "NTE-3 | substring(9)", ""),
+        ("NTE|1||محمد", "NTE-3 | substring(2, 99)", r#""حمد""#),
+    ]);
+}
+
+#[test]
+fn a_table_is_read_from_right_to_left() {
+    let coding = |system: &str, code: &str| format!(r#"{{"r":{{"system":"{system}","code":"{code}"}}}}"#);
+    let expression = "r | table_reverse(\"routes\")";
+    check(&[
+        (&coding("http://snomed.info/sct", "26643006"), expression, r#""PO""#),
+        (&coding("urn:other", "26643006"), expression, r#""26643006""#),
+        (r#"{"r":"26643006"}"#, expression, r#""PO""#),
+        (
+            r#"{"r":{"coding":[{"system":"x","code":"1"},{"system":"http://snomed.info/sct","code":"26643006"}]}}"#,
+            expression,
+            r#""PO""#,
+        ),
+        (r#"{"r":"cancel"}"#, "r | table_reverse(\"order_control\")", r#""CA""#),
+        (r#"{"r":{"text":"only words"}}"#, expression, ""),
+    ]);
+    refused(&[(r#"{"r":"dance"}"#, "r | table_reverse(\"order_control\")", 152)]);
+}
+
+#[test]
+fn codes_are_taken_by_their_system() {
+    check(&[
+        ("RXE||1^A^L^2^B^99X^^^^3^C^99Y", "RXE-2 | code_of(\"urn:hl7v2:KASR_ALAINY:99Y\")", r#""3""#),
+        ("RXE||1^A^L", "RXE-2 | codeable_concept | code_of", r#""1""#),
+        ("RXE||1^A^L", "RXE-2 | code_of(\"urn:none\")", ""),
+        (r#"{"c":[{"system":"a","code":"1"},{"system":"b","code":"2"}]}"#, "c[*] | code_of(\"b\")", r#"["2"]"#),
+        (r#"{"c":{"text":"words"}}"#, "c | code_of", ""),
+    ]);
+}
+
+#[test]
+fn older_and_wider_forms_of_people_are_read() {
+    check(&[
+        ("PID|||||||||||||(206)3345232", "PID-13 | telecom", r#"{"system":"phone","value":"(206)3345232"}"#),
+        (
+            "PID|||||||||||||^PRN^PH^^1^555^5551212",
+            "PID-13 | telecom",
+            r#"{"system":"phone","value":"+1 555 5551212","use":"home"}"#,
+        ),
+        (
+            "PID|||||||||||||(02)2345^WPN^PH^a@b.eg",
+            "PID-13 | telecom",
+            r#"{"system":"phone","value":"(02)2345","use":"work"}"#,
+        ),
+        ("PID|||||||||||||^^^a@b.eg", "PID-13 | telecom", r#"{"system":"email","value":"a@b.eg"}"#),
+        ("PID|||||||||||||a@b.eg^NET", "PID-13 | telecom", r#"{"system":"email","value":"a@b.eg"}"#),
+        ("PID|||||||||||||^PRN^PH", "PID-13 | telecom", ""),
+        (
+            "PID|||||||||||&شارع النيل&12^^الجيزة^^^^M",
+            "PID-11 | address",
+            r#"{"type":"postal","line":["12 شارع النيل"],"city":"الجيزة"}"#,
+        ),
+        (
+            "PID|||||حسن&ال^علي^^^^MD",
+            "PID-5 | human_name",
+            r#"{"text":"علي حسن","family":"حسن","given":["علي"],"suffix":["MD"]}"#,
+        ),
+        ("PV1|1|I|^^^KASR^^^^^Main hall", "PV1-3 | location_name", r#""Main hall, KASR""#),
+        ("PV1|1|I|ICU^^3", "PV1-3 | location_name", r#""ICU-3""#),
+        ("PV1|1|I|^^^KASR", "PV1-3 | location_name", r#""KASR""#),
+    ]);
+}
+
+#[test]
+fn licences_and_authorities_are_identifiers() {
+    check(&[
+        (
+            "PID||||||||||||||||||||DL-77^الجيزة^20300101",
+            "PID-20 | identifier",
+            r#"{"type":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v2-0203","code":"DL"}]},"value":"DL-77","period":{"end":"2030-01-01"},"assigner":{"display":"الجيزة"}}"#,
+        ),
+        (
+            "PRD||||||||٥٥^LN^EG^20300101",
+            "PRD-7 ?? PRD-8 | identifier(\"PLN\")",
+            r#"{"type":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v2-0203","code":"LN"}]},"value":"55","period":{"end":"2030-01-01"},"assigner":{"display":"EG"}}"#,
+        ),
+        ("ZHD|x", "MSH-4 | identifier", r#"{"value":"KASR_ALAINY"}"#),
+    ]);
 }

@@ -2,9 +2,16 @@
 
 use std::borrow::Cow;
 
-use super::{Arguments, Example, Function, Kind, Takes, many, one};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{Arguments, Example, Function, Kind, Takes, many, one, optional};
+use crate::arabic::{fold_digit, search_form};
 use crate::mapping::error::Fault;
 use crate::mapping::value::Val;
+
+/// The null of HL7 v2 (HL7 v2.5.1 section 2.5.3.6): delete what you have.
+pub(in crate::mapping) const NULL: &str = "\"\"";
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function {
@@ -86,6 +93,42 @@ pub(super) const FUNCTIONS: &[Function] = &[
         run: replace,
     },
     Function {
+        name: "substring",
+        parameters: &[one("value", Kind::Value), one("from", Kind::Number), optional("length", Kind::Number)],
+        returns: Kind::Text,
+        doc: "The letters of the text from a place, counted from 1: so many, or all to the end; nothing if the text ends before.",
+        example: Example {
+            given: "PID|||28001010100013",
+            expression: "PID-3.1 | substring(2, 6)",
+            gives: r#""800101""#,
+        },
+        may_fail: false,
+        takes: Takes::Each,
+        run: substring,
+    },
+    Function {
+        name: "fold",
+        parameters: &[one("value", Kind::Value)],
+        returns: Kind::Text,
+        doc: "The text as names are searched by: no vowel signs and no lengthening stroke, alef, hamza, ya and ta marbuta each as one letter, `عبد` joined to the word after it, joined forms as plain letters, digits as 0 to 9, small Latin letters, one blank between words. For comparing, not for sending.",
+        example: Example {
+            given: "PID|||||الشيخ^فَاطِمَة أحمد", expression: "PID-5.2 | fold", gives: r#""فاطمه احمد""#
+        },
+        may_fail: false,
+        takes: Takes::Each,
+        run: |arguments| Ok(arguments.text(0).map_or(Val::Absent, |text| Val::from(search_form(&text)))),
+    },
+    Function {
+        name: "base64",
+        parameters: &[one("value", Kind::Value)],
+        returns: Kind::Text,
+        doc: "The UTF-8 bytes of the text in Base64 (RFC 4648 section 4), as `Attachment.data` and `Binary.data` take them.",
+        example: Example { given: "NTE|1||قرص", expression: "NTE-3 | base64", gives: r#""2YLYsdi1""# },
+        may_fail: false,
+        takes: Takes::Each,
+        run: |arguments| Ok(arguments.text(0).map_or(Val::Absent, |text| Val::from(STANDARD.encode(text.as_bytes())))),
+    },
+    Function {
         name: "default",
         parameters: &[one("value", Kind::Any), one("otherwise", Kind::Any)],
         returns: Kind::Any,
@@ -112,6 +155,20 @@ pub(super) const FUNCTIONS: &[Function] = &[
         },
     },
     Function {
+        name: "null",
+        parameters: &[],
+        returns: Kind::Text,
+        doc: "The null of HL7 v2, `\"\"`: the receiver shall delete what it has. For HL7 v2 targets only; a text of the source is never written as a null.",
+        example: Example {
+            given: r#"{"telecom":null}"#,
+            expression: "null() if is_null(telecom) else telecom",
+            gives: r#""\"\"""#,
+        },
+        may_fail: false,
+        takes: Takes::Whole,
+        run: |_| Ok(Val::from(NULL)),
+    },
+    Function {
         name: "is_null",
         parameters: &[one("value", Kind::Value)],
         returns: Kind::Boolean,
@@ -133,9 +190,21 @@ fn split<'r>(arguments: &mut Arguments<'r>) -> Result<Val<'r>, Fault> {
     let (Some(text), Some(separator), Some(place)) = (arguments.text(0), arguments.text(1), arguments.text(2)) else {
         return Ok(Val::Absent);
     };
-    let place = place.parse::<usize>().ok().and_then(|place| place.checked_sub(1));
+    let place = place.trim().parse::<usize>().ok().and_then(|place| place.checked_sub(1));
     let part = place.and_then(|place| text.split(&*separator).nth(place));
     Ok(part.map_or(Val::Absent, |part| Val::from(part.to_owned())))
+}
+
+/// A place or a length, in digits.
+pub(super) fn whole_number(arguments: &Arguments<'_>, place: usize) -> Option<usize> {
+    arguments.text(place).and_then(|text| text.trim().parse().ok())
+}
+
+fn substring<'r>(arguments: &mut Arguments<'r>) -> Result<Val<'r>, Fault> {
+    let before = whole_number(arguments, 1).and_then(|from| from.checked_sub(1));
+    let (Some(text), Some(before)) = (arguments.text(0), before) else { return Ok(Val::Absent) };
+    let length = if arguments.values.len() > 2 { whole_number(arguments, 2).unwrap_or(0) } else { usize::MAX };
+    Ok(Val::from(text.chars().skip(before).take(length).collect::<String>()))
 }
 
 fn replace<'r>(arguments: &mut Arguments<'r>) -> Result<Val<'r>, Fault> {
@@ -173,13 +242,5 @@ pub(super) fn fold_digits(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.is_ascii() || !text.contains(is_foreign) {
         return text;
     }
-    let fold = |letter: char| {
-        let zero = match letter {
-            '\u{660}'..='\u{669}' => 0x660,
-            '\u{6F0}'..='\u{6F9}' => 0x6F0,
-            _ => return letter,
-        };
-        u32::from(letter).checked_sub(zero).and_then(|digit| char::from_digit(digit, 10)).unwrap_or(letter)
-    };
-    Cow::Owned(text.chars().map(fold).collect())
+    Cow::Owned(text.chars().map(fold_digit).collect())
 }

@@ -66,9 +66,64 @@ pub(super) const FUNCTIONS: &[Function] = &[
             None => Ok(Val::Absent),
         },
     },
+    Function {
+        name: "hl7_date",
+        parameters: &[one("value", Kind::Value)],
+        returns: Kind::Text,
+        doc: "The day, month or year of a FHIR or HL7 v2 time as an HL7 v2 date (DT), as precise as it was given.",
+        example: Example {
+            given: r#"{"birthDate":"1980-01-01"}"#,
+            expression: "birthDate | hl7_date",
+            gives: r#""19800101""#,
+        },
+        may_fail: true,
+        takes: Takes::Each,
+        run: |arguments| match arguments.text(0) {
+            Some(text) => Ok(Moment::read(text)?.map_or(Val::Absent, |moment| Val::from(moment.hl7_date()))),
+            None => Ok(Val::Absent),
+        },
+    },
+    Function {
+        name: "time",
+        parameters: &[one("value", Kind::Value)],
+        returns: Kind::Text,
+        doc: "The time of day as a FHIR time: from an HL7 v2 time of day (TM: two, four or six digits), a time with its day, or hours and minutes with a colon. A FHIR time has no zone: that of the value is dropped. A day alone gives nothing.",
+        example: Example { given: "ZTM|0930", expression: "ZTM-1 | time", gives: r#""09:30:00""# },
+        may_fail: true,
+        takes: Takes::Each,
+        run: |arguments| match arguments.text(0) {
+            Some(text) => Ok(time_of_day(text)?.map_or(Val::Absent, Val::from)),
+            None => Ok(Val::Absent),
+        },
+    },
+    Function {
+        name: "instant",
+        parameters: &[one("value", Kind::Value)],
+        returns: Kind::Text,
+        doc: "A time with its day as a FHIR instant, which has seconds and a zone. Without a zone it is that of Africa/Cairo on that day. A day without a time of day is no instant and gives nothing.",
+        example: Example {
+            given: "ORC|NW||||||||202607050929",
+            expression: "ORC-9 | instant",
+            gives: r#""2026-07-05T09:29:00+03:00""#,
+        },
+        may_fail: true,
+        takes: Takes::Each,
+        run: |arguments| match arguments.text(0) {
+            Some(text) => {
+                let moment = Moment::read(text)?.filter(|moment| moment.time.is_some());
+                Ok(moment.map_or(Val::Absent, |moment| Val::from(moment.fhir())))
+            }
+            None => Ok(Val::Absent),
+        },
+    },
 ];
 
 const INVALID: Fault = Fault::Invalid("the value is no date or time");
+
+/// Whether the text is a time as HL7 v2 writes it (DTM): digits without signs between them, and one that exists.
+pub(in crate::mapping) fn is_hl7_time(text: &str) -> bool {
+    Moment::of_digits(text).is_some()
+}
 
 /// A time as precise as it was written.
 struct Moment {
@@ -138,20 +193,16 @@ impl Moment {
 
     fn fhir(&self) -> String {
         let Some(time) = &self.time else { return self.date() };
-        let point = if time.fraction.is_empty() { "" } else { "." };
         let (sign, hours, minutes) = time.zone();
-        format!(
-            "{}T{:02}:{:02}:{:02}{point}{}{sign}{hours:02}:{minutes:02}",
-            self.date(),
-            time.hour,
-            time.minute,
-            time.second,
-            time.fraction
-        )
+        format!("{}T{}{sign}{hours:02}:{minutes:02}", self.date(), time.clock())
+    }
+
+    fn hl7_date(&self) -> String {
+        self.date().replace('-', "")
     }
 
     fn hl7(&self) -> String {
-        let date = self.date().replace('-', "");
+        let date = self.hl7_date();
         let Some(time) = &self.time else { return date };
         // DTM has at most four digits after the point.
         let fraction = time.fraction.get(..4).unwrap_or(&time.fraction);
@@ -164,7 +215,35 @@ impl Moment {
     }
 }
 
+/// The day of a time as a FHIR date; nothing for a time of zeros.
+pub(super) fn fhir_date(text: Cow<'_, str>) -> Result<Option<String>, Fault> {
+    Ok(Moment::read(text)?.map(|moment| moment.date()))
+}
+
+/// The time of day of an HL7 v2 TM or DTM, or of an ISO time; nothing for a day alone.
+fn time_of_day(text: Cow<'_, str>) -> Result<Option<String>, Fault> {
+    let text = fold_digits(trimmed(text));
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let has_day = digits >= 8 || text.as_bytes().get(4) == Some(&b'-') || text.contains('/');
+    let moment = if has_day {
+        Moment::read(text)?
+    } else {
+        // On any day: only the time counts.
+        let clock = text.replace(':', "");
+        let length = clock.bytes().take_while(u8::is_ascii_digit).count();
+        let is_clock = matches!(length, 2 | 4 | 6);
+        Some(Moment::of_digits(&format!("20000101{clock}")).filter(|_| is_clock).ok_or(INVALID)?)
+    };
+    Ok(moment.and_then(|moment| moment.time).map(|time| time.clock()))
+}
+
 impl Time {
+    /// `HH:MM:SS`, and the fraction if there is one.
+    fn clock(&self) -> String {
+        let point = if self.fraction.is_empty() { "" } else { "." };
+        format!("{:02}:{:02}:{:02}{point}{}", self.hour, self.minute, self.second, self.fraction)
+    }
+
     fn zone(&self) -> (char, i32, i32) {
         let sign = if self.offset_minutes < 0 { '-' } else { '+' };
         let size = self.offset_minutes.saturating_abs();

@@ -198,6 +198,7 @@ fn load(texts: &[String; 4]) -> (Option<Configuration>, Findings) {
     let files = Files {
         routes: source("routes.toml", &texts[0]),
         mappings: vec![source("mappings/orders.toml", &texts[1]), source("mappings/answers.toml", &texts[2])],
+        fragments: Vec::new(),
         tables: vec![source("mappings/tables/order_control.toml", &texts[3])],
         root: workspace(),
     };

@@ -1,0 +1,254 @@
+//! FHIR targets: what the rules, blocks and entries of a level write.
+//!
+//! In comes everything of a level; out goes the shape that the writer walks. Promised: every element that is written
+//! has been held against the grammar. Refused: entries outside a Bundle, blocks that add to what is no list.
+
+use std::sync::Arc;
+
+use adapters::fhir::grammar::{self, Structure};
+
+use super::elements::{Spot, Write, Written};
+use super::level::{Flat, Inside, Placed};
+use super::{COMMAND, Checker, Level};
+use crate::finding::{Text, codes, did_you_mean};
+use crate::mapping::functions::{Kind, function};
+use crate::mapping::layout::{Clash, Draft, Step, read_json_target};
+use crate::mapping::parse::{DeclaredBlock, DeclaredEntry, DeclaredRule};
+use crate::mapping::plan::{Block, Call, Each, Items, Op, Rule, Shape};
+
+/// What is known of a level while its rules are gathered.
+#[derive(Default)]
+struct Sheet {
+    draft: Draft,
+    clashes: Vec<Clash>,
+    writes: Vec<Write>,
+    /// Lists that blocks add to.
+    lists: Vec<Spot>,
+}
+
+/// A block, and the list that it adds to.
+type Addition = (Vec<Step>, Block<Items>);
+
+impl<'c> Checker<'c> {
+    /// The shape of everything at a level.
+    pub(super) fn resource(&mut self, flat: &Flat<'c>, level: Level<'_>) -> Shape {
+        let (draft, clashes) = self.draft(flat, level);
+        self.shape(draft, clashes)
+    }
+
+    fn shape(&mut self, draft: Draft, mut clashes: Vec<Clash>) -> Shape {
+        let shape = draft.finish(&mut clashes);
+        self.report_clashes(clashes);
+        shape
+    }
+
+    fn draft(&mut self, flat: &Flat<'c>, level: Level<'_>) -> (Draft, Vec<Clash>) {
+        let mut sheet = Sheet::default();
+        for placed in &flat.rules {
+            let (rule, ground) = self.stand_at(placed, level.ground);
+            self.rule_of_resource(rule, Level { ground, ..level }, &mut sheet);
+        }
+        for (steps, block) in self.additions(flat, level, &mut sheet) {
+            sheet.draft.add_block(&steps, block);
+        }
+        if let Some(within) = level.within {
+            let place = Spot::new(level.declared, level.origin);
+            self.check_elements(within, &Written { writes: &sheet.writes, lists: &sheet.lists, place: &place });
+        }
+        (sheet.draft, sheet.clashes)
+    }
+
+    fn rule_of_resource(&mut self, rule: &DeclaredRule, level: Level<'_>, sheet: &mut Sheet) {
+        let steps = read_json_target(&rule.target.value);
+        let steps = steps.map_err(|error| self.report_inside(codes::TARGET_PATH, &rule.target, error)).ok();
+        let compiled = self.compiler.expression(&rule.expression, level.ground);
+        let (Some(steps), Some(compiled)) = (steps, compiled) else { return };
+        if rule.target.value == COMMAND && level.is_root {
+            return self.add_command(rule, compiled);
+        }
+        if compiled.is_many && rule.target.value.ends_with(']') {
+            self.many_into_one(&rule.target, &rule.expression);
+        }
+        let kind = compiled.kind;
+        sheet.writes.push(Write::of(rule, &self.compiler.source, &compiled, level.guards));
+        let index = self.add_rule(rule, compiled, level);
+        sheet.clashes.extend(sheet.draft.write(&steps, index, kind).err());
+    }
+
+    /// The blocks and entries of a level.
+    fn additions(&mut self, flat: &Flat<'c>, level: Level<'_>, sheet: &mut Sheet) -> Vec<Addition> {
+        let mut additions = Vec::new();
+        for placed in &flat.entries {
+            additions.extend(self.entry(placed, level, sheet));
+        }
+        for placed in &flat.blocks {
+            match &placed.item.to {
+                Some(to) => additions.extend(self.block_of_items(placed, to, level, sheet)),
+                None => additions.extend(self.block_of_blocks(placed, level, sheet)),
+            }
+        }
+        additions
+    }
+
+    /// A block that adds an item for each repetition.
+    fn block_of_items(
+        &mut self,
+        placed: &Placed<'c, DeclaredBlock>,
+        to: &Text,
+        level: Level<'_>,
+        sheet: &mut Sheet,
+    ) -> Option<Addition> {
+        let (block, ground) = self.stand_at(placed, level.ground);
+        let steps = read_json_target(&to.value);
+        let steps = steps.map_err(|error| self.report_inside(codes::TARGET_PATH, to, error)).ok();
+        let has_index = to.value.ends_with(']');
+        if has_index {
+            let help = Some("leave the index out: each repetition adds an item".to_owned());
+            self.report(codes::TARGET_PATH, to.span.clone(), "a block adds items to a list".to_owned(), help);
+        }
+        if let Some(after) = &block.after {
+            let message = "`after` places segments, and this target has none".to_owned();
+            self.report(codes::UNKNOWN_KEY, after.span.clone(), message, None);
+        }
+        let list = Spot::new(to, placed.origin);
+        let kind = level.within.and_then(|within| self.items_of_list(within, &list, &sheet.writes));
+        let kind = kind.map(|kind| resource_of(block).filter(|_| kind.is_resource()).unwrap_or(kind));
+        sheet.lists.push(list);
+        let prefix = format!("{}{}[].", level.prefix, to.value);
+        let outer = Level { ground, within: kind, declared: to, origin: placed.origin, ..level };
+        let compiled =
+            self.block(placed, &prefix, outer, |checker, flat, inner| Items::One(checker.resource(flat, inner)));
+        Some((steps.filter(|_| !has_index)?, compiled?))
+    }
+
+    /// A block that only goes through something; the blocks inside say where to.
+    fn block_of_blocks(
+        &mut self,
+        placed: &Placed<'c, DeclaredBlock>,
+        level: Level<'_>,
+        sheet: &mut Sheet,
+    ) -> Vec<Addition> {
+        let (scope, ground) = self.stand_at(placed, level.ground);
+        let outer = Level { ground, ..level };
+        let compiled = self.block(placed, level.prefix, outer, |checker, flat, inner| {
+            if let Some(name) = scope.body.uses.first().filter(|_| !flat.rules.is_empty()) {
+                let message = format!("the fragment `{}` has rules, and this block writes to no list", name.value);
+                checker.report(codes::FRAGMENT_UNFIT, name.span.clone(), message, Some("give it `to`".to_owned()));
+            }
+            checker.additions(flat, inner, sheet)
+        });
+        let Some(Block { each, when, layout, place, target }) = compiled else { return Vec::new() };
+        let mut lists: Vec<(Vec<Step>, Vec<Block<Items>>)> = Vec::new();
+        for (steps, block) in layout {
+            match lists.iter_mut().find(|(known, _)| *known == steps) {
+                Some((_, blocks)) => blocks.push(block),
+                None => lists.push((steps, vec![block])),
+            }
+        }
+        let around = |blocks| Block {
+            each: Arc::clone(&each),
+            when: when.clone(),
+            layout: Items::OfBlocks(blocks),
+            place: place.clone(),
+            target: target.clone(),
+        };
+        lists.into_iter().map(|(steps, blocks)| (steps, around(blocks))).collect()
+    }
+
+    /// A resource of a Bundle.
+    fn entry(&mut self, placed: &Placed<'c, DeclaredEntry>, level: Level<'_>, sheet: &mut Sheet) -> Option<Addition> {
+        let (entry, ground) = self.stand_at(placed, level.ground);
+        self.entries = self.entries.saturating_add(1);
+        let number = self.entries;
+        let place = self.place(&entry.resource.span);
+        let kind = self.resource_of_entry(&entry.resource, level);
+        let each = match &entry.each {
+            Some(each) => self.each(each, ground),
+            None => Some(Each::Here),
+        };
+        sheet.lists.push(Spot::new(&Text::new("entry".to_owned(), entry.resource.span.clone()), placed.origin));
+        let inside = Inside { each: each.as_ref(), when: entry.when.as_ref(), body: &entry.body, names: &placed.names };
+        let prefix = format!("{}entry[].", level.prefix);
+        let outer = Level { ground, within: kind, declared: &entry.resource, origin: placed.origin, ..level };
+        let (when, shape) = self.inside(inside, &prefix, outer, |checker, flat, inner| {
+            checker.compiler.source = Arc::clone(placed.origin);
+            checker.entry_shape((entry, number), flat, inner)
+        });
+        let target = format!("{}entry", level.prefix);
+        let block = Block { each: Arc::new(each?), when: when?, layout: Items::One(shape), place, target };
+        Some((vec![Step::Name("entry".to_owned())], block))
+    }
+
+    fn resource_of_entry(&mut self, name: &Text, level: Level<'_>) -> Option<&'static Structure> {
+        if level.within.is_none_or(|within| within.name() != "Bundle") {
+            let message = "an entry belongs into a Bundle".to_owned();
+            let help = Some("write `to = \"fhir Bundle\"` above".to_owned());
+            self.report(codes::ELEMENT_TYPE, name.span.clone(), message, help);
+        }
+        let found = grammar::resource(&name.value);
+        if found.is_none() {
+            let help = did_you_mean(&name.value, grammar::resource_names());
+            self.report(codes::BAD_VALUE, name.span.clone(), format!("FHIR R4 has no resource `{}`", name.value), help);
+        }
+        found
+    }
+
+    /// `fullUrl`, `request` and the resource of an entry.
+    fn entry_shape(&mut self, entry: (&DeclaredEntry, usize), flat: &Flat<'c>, level: Level<'_>) -> Shape {
+        let (entry, number) = entry;
+        let mut sheet = Sheet::default();
+        let above = Level { within: grammar::structure("Bundle.entry"), ..level };
+        match &entry.url {
+            Some(url) => {
+                let target = Text::new("fullUrl".to_owned(), url.span.clone());
+                self.rule_of_resource(&DeclaredRule { target, expression: url.clone() }, above, &mut sheet);
+            }
+            None => {
+                let index = self.add_literal("fullUrl", entry, url_of(&format!("{} {number}", entry.resource.value)));
+                sheet.clashes.extend(sheet.draft.write(&[Step::Name("fullUrl".to_owned())], index, Kind::Text).err());
+            }
+        }
+        for rule in &entry.request {
+            let target = Text::new(format!("request.{}", rule.target.value), rule.target.span.clone());
+            let rule = DeclaredRule { target, expression: rule.expression.clone() };
+            self.rule_of_resource(&rule, above, &mut sheet);
+        }
+        if let Some(within) = above.within {
+            let place = Spot::new(level.declared, level.origin);
+            self.check_elements(within, &Written { writes: &sheet.writes, lists: &[], place: &place });
+        }
+        let name = self.add_literal("resourceType", entry, Op::Text(entry.resource.value.clone()));
+        let prefix = format!("{}resource.", level.prefix);
+        let (resource, clashes) = self.draft(flat, Level { prefix: &prefix, ..level });
+        sheet.clashes.extend(clashes);
+        sheet.draft.add_resource("resource", name, resource);
+        self.shape(sheet.draft, sheet.clashes)
+    }
+
+    /// A rule that the file does not have.
+    fn add_literal(&mut self, target: &str, entry: &DeclaredEntry, op: Op) -> usize {
+        let place = self.place(&entry.resource.span);
+        self.rules.push(Rule { op, place, target: target.to_owned(), source: None });
+        self.targets.push((entry.resource.clone(), Arc::clone(&self.compiler.source)));
+        self.rules.len().saturating_sub(1)
+    }
+}
+
+/// What `urn("...")` is compiled to.
+fn url_of(name: &str) -> Op {
+    match function("urn") {
+        Some(function) => Op::Call(Call {
+            function,
+            arguments: vec![Op::Text(name.to_owned()), Op::Place],
+            table: None,
+            pattern: None,
+        }),
+        None => Op::Text(String::new()),
+    }
+}
+
+/// The resource that each item of a block is, if the block says so: `resourceType = '"Medication"'`.
+fn resource_of(block: &DeclaredBlock) -> Option<&'static Structure> {
+    let rule = block.body.rules.iter().find(|rule| rule.target.value == "resourceType")?;
+    grammar::resource(rule.expression.value.trim().trim_matches('"'))
+}
