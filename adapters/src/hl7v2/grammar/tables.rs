@@ -40,8 +40,9 @@ impl Table {
 
 /// The table of a number, with or without zeros before it.
 pub fn table(number: &str) -> Option<&'static Table> {
-    let wanted = number.trim_start_matches('0');
-    TABLES.iter().find(|table| table.number.trim_start_matches('0') == wanted)
+    let wanted = format!("{:0>4}", number.trim_start_matches('0'));
+    let place = TABLES.binary_search_by(|table| table.number.cmp(&wanted)).ok()?;
+    TABLES.get(place)
 }
 
 /// All tables, by number.

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use adapters::hl7v2::grammar;
+
 use super::text::trimmed;
 use super::{Arguments, Environment, Example, Function, Kind, Takes, one, optional};
 use crate::mapping::error::Fault;
@@ -13,7 +15,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         name: "codeable_concept",
         parameters: &[one("value", Kind::Any), optional("table", Kind::Table)],
         returns: Kind::Structure,
-        doc: "A FHIR CodeableConcept from a coded field (CE, CWE): both of its codings, and its text (original text, or the text of a coding). Names of code systems become URIs by the table `systems`; a name that is not there becomes `urn:hl7v2:FACILITY:NAME`. With a table, the coding that the table has for the first code comes first.",
+        doc: "A FHIR CodeableConcept from a coded field (CE, CWE): both of its codings, and its text (original text, or the text of a coding). Names of code systems become URIs by the table `systems`; a name that is not there becomes `urn:hl7v2:FACILITY:NAME`, and so does a table of HL7 (`HL70162`) that does not have the code. With a table, the coding that the table has for the first code comes first.",
         example: Example {
             given: "RXE||J06.9^Acute URTI^I10",
             expression: "RXE-2 | codeable_concept",
@@ -115,23 +117,20 @@ fn of_field<'r>(
 fn coding_of<'r>(columns: [Option<Cow<'r, str>>; 4], environment: &Environment<'r>) -> Option<Val<'r>> {
     let [system, version, code, display] = columns;
     let code = code?;
-    let system = system.map(|name| system_uri(&name, environment));
+    let system = system.map(|name| system_uri(&name, &code, environment));
     let elements = [("system", system), ("version", version), ("code", Some(code)), ("display", display)];
     let filled = elements.into_iter().filter_map(|(name, text)| Some((name, Val::Text(trimmed(text?)))));
     Some(Val::Object(filled.collect()))
 }
 
-/// The URI of a code system that a message names.
-pub(super) fn system_uri<'r>(name: &str, environment: &Environment<'r>) -> Cow<'r, str> {
+/// The URI of a code system that a message names for a code.
+fn system_uri<'r>(name: &str, code: &str, environment: &Environment<'r>) -> Cow<'r, str> {
     let name = name.trim();
     if let Some(uri) = environment.system(name) {
         return Cow::Borrowed(uri);
     }
-    if let Some(number) = name
-        .strip_prefix("HL7")
-        .filter(|digits| digits.len() == 4 && digits.bytes().all(|digit| digit.is_ascii_digit()))
-    {
-        return Cow::Owned(format!("http://terminology.hl7.org/CodeSystem/v2-{number}"));
+    if let Some(number) = name.strip_prefix("HL7").filter(|digits| digits.len() == 4) {
+        return hl7_system(number, code, environment);
     }
     if is_oid(name) {
         return Cow::Owned(format!("urn:oid:{name}"));
@@ -140,6 +139,16 @@ pub(super) fn system_uri<'r>(name: &str, environment: &Environment<'r>) -> Cow<'
         return Cow::Owned(name.to_owned());
     }
     Cow::Owned(environment.local_system(name))
+}
+
+/// The URI of a table of HL7 for one of its codes. A code that HL7 does not have there is the sender's own: it is no
+/// code of HL7's code system, whatever table the sender names.
+pub(super) fn hl7_system<'r>(number: &str, code: &str, environment: &Environment<'r>) -> Cow<'r, str> {
+    if grammar::table(number).is_some_and(|table| table.code(code.trim()).is_some()) {
+        Cow::Owned(format!("http://terminology.hl7.org/CodeSystem/v2-{number}"))
+    } else {
+        Cow::Owned(environment.local_system(&format!("HL7{number}")))
+    }
 }
 
 /// Numbers with dots between them, at least three, the first 0 to 2.

@@ -5,15 +5,15 @@ use std::borrow::Cow;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::coded::{is_oid, is_uri};
+use super::coded::{hl7_system, is_oid, is_uri};
 use super::text::{fold_digits, trimmed};
 use super::{Arguments, Environment, Example, Function, Kind, Takes, one, optional};
 use crate::mapping::error::Fault;
 use crate::mapping::fields::DataType;
 use crate::mapping::value::{Field, Val};
 
-/// The system of identifier types.
-const IDENTIFIER_TYPES: &str = "http://terminology.hl7.org/CodeSystem/v2-0203";
+/// The table of identifier types.
+const IDENTIFIER_TYPES: &str = "0203";
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function {
@@ -153,7 +153,8 @@ fn of_field<'r>(field: &Field<'r>, datatype: DataType, environment: &'r Environm
     let kind = places.kind.and_then(|place| field.component(place)).map(trimmed);
     let mut elements = Vec::with_capacity(3);
     if let Some(kind) = &kind {
-        let coding = Val::Object(vec![("system", Val::from(IDENTIFIER_TYPES)), ("code", Val::Text(kind.clone()))]);
+        let system = hl7_system(IDENTIFIER_TYPES, kind, environment);
+        let coding = Val::Object(vec![("system", Val::Text(system)), ("code", Val::Text(kind.clone()))]);
         elements.push(("type", Val::Object(vec![("coding", Val::List(vec![coding]))])));
     }
     let (namespace, universal, universal_kind) = match places.authority {

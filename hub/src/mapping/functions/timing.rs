@@ -11,15 +11,19 @@ const GTS: &str = "http://terminology.hl7.org/CodeSystem/v3-GTSAbbreviation";
 /// The system of HL7's own patterns.
 const TABLE_0335: &str = "http://terminology.hl7.org/CodeSystem/v2-0335";
 
-/// Patterns that are in [`GTS`]; the others are in [`TABLE_0335`].
+/// Codes of [`GTS`].
 const IN_GTS: [&str; 16] =
     ["BID", "TID", "QID", "QOD", "QD", "Q1H", "Q2H", "Q3H", "Q4H", "Q6H", "Q8H", "AM", "PM", "BED", "WK", "MO"];
+
+/// Patterns that are codes of [`TABLE_0335`], as it writes them. Others, such as `Q30M`, are made by its rules.
+const IN_TABLE_0335: [(&str, &str); 5] =
+    [("ONCE", "Once"), ("PRN", "PRN"), ("QAM", "QAM"), ("QHS", "QHS"), ("QPM", "QPM")];
 
 pub(super) const FUNCTIONS: &[Function] = &[Function {
     name: "timing",
     parameters: &[one("pattern", Kind::Value)],
     returns: Kind::Structure,
-    doc: "A FHIR Timing from a repeat pattern (TQ1-3, RXE-1.2): `BID`, `Q6H`, `QAM`, `ACM` and their like get how often and when; any other pattern is kept as code and text.",
+    doc: "A FHIR Timing from a repeat pattern (TQ1-3, RXE-1.2): `BID`, `Q6H`, `QAM`, `ACM` and their like get how often and when, and those that are codes their code; any other pattern is kept as text.",
     example: Example {
         given: "TQ1|1||BID",
         expression: "TQ1-3.1 | timing",
@@ -37,16 +41,25 @@ fn timing<'r>(arguments: &mut Arguments<'r>) -> Result<Val<'r>, Fault> {
     let mut elements = Vec::with_capacity(2);
     let mut concept = Vec::with_capacity(2);
     if let Some(repeat) = repeat {
-        let system = if IN_GTS.contains(&pattern.as_str()) { GTS } else { TABLE_0335 };
         if !repeat.is_empty() {
             elements.push(("repeat", Val::Object(repeat)));
         }
-        let coding = Val::Object(vec![("system", Val::from(system)), ("code", Val::from(pattern))]);
-        concept.push(("coding", Val::List(vec![coding])));
+        if let Some((system, code)) = coded(&pattern) {
+            let coding = Val::Object(vec![("system", Val::from(system)), ("code", Val::from(code))]);
+            concept.push(("coding", Val::List(vec![coding])));
+        }
     }
     concept.push(("text", Val::Text(text)));
     elements.push(("code", Val::Object(concept)));
     Ok(Val::Object(elements))
+}
+
+/// System and code of a pattern that is a code.
+fn coded(pattern: &str) -> Option<(&'static str, &'static str)> {
+    let in_gts = IN_GTS.iter().find(|code| **code == pattern).map(|code| (GTS, *code));
+    let in_table =
+        || IN_TABLE_0335.iter().find(|(written, _)| *written == pattern).map(|(_, code)| (TABLE_0335, *code));
+    in_gts.or_else(in_table)
 }
 
 type Elements<'r> = Vec<(&'r str, Val<'r>)>;
