@@ -12,7 +12,8 @@ HERE = pathlib.Path(__file__).parent
 def judges(built):
     """By format: the names of the judges and how they are started."""
     def java(name, *command):
-        return ["java", "-XX:+UseSerialGC", "-cp", f"{built}/{name}/classes:{built}/{name}/dependency/*", *command]
+        classes = f"{built}/{name}/classes:{built}/{name}/dependency/*"
+        return ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", classes, *command]
 
     return {
         "fhir": {

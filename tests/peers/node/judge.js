@@ -16,7 +16,22 @@ function judge (text) {
     return [{ severity: 'fatal', location: '', message: error.message }]
   }
   const { messages } = fhir.validate(resource, { errorOnUnexpected: true })
-  return messages.map(({ severity, location, message }) => ({ severity: severity === 'info' ? 'information' : severity, location, message }))
+  return messages.map((message) => issue(resource, message))
+}
+
+function issue (resource, { severity, location, message }) {
+  const found = { severity: severity === 'info' ? 'information' : severity, location, message }
+  const choice = message === 'Missing property' && /([A-Za-z]+)\[x\]$/.exec(location)
+  if (choice && holdsFalse(resource, choice[1])) found.tolerated = 'it takes a choice that is false or 0 for absent'
+  return found
+}
+
+// Whether a choice of this name stands somewhere with a value that JavaScript takes for nothing.
+function holdsFalse (value, choice) {
+  if (value === null || typeof value !== 'object') return false
+  return Object.entries(value).some(([name, inner]) =>
+    (name.startsWith(choice) && /^[A-Z]/.test(name.slice(choice.length)) && (inner === false || inner === 0)) ||
+    holdsFalse(inner, choice))
 }
 
 const lines = readline.createInterface({ input: process.stdin, crlfDelay: Infinity })

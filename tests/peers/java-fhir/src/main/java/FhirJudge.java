@@ -1,7 +1,6 @@
 import ca.uhn.fhir.context.FhirContext;
 import ca.uhn.fhir.context.support.DefaultProfileValidationSupport;
 import ca.uhn.fhir.validation.FhirValidator;
-import ca.uhn.fhir.validation.ResultSeverityEnum;
 import ca.uhn.fhir.validation.SingleValidationMessage;
 import com.google.gson.Gson;
 import com.google.gson.JsonArray;
@@ -12,6 +11,8 @@ import java.nio.charset.StandardCharsets;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.hl7.fhir.common.hapi.validation.support.CommonCodeSystemsTerminologyService;
 import org.hl7.fhir.common.hapi.validation.support.InMemoryTerminologyServerValidationSupport;
 import org.hl7.fhir.common.hapi.validation.support.SnapshotGeneratingValidationSupport;
@@ -27,6 +28,12 @@ import org.hl7.fhir.r5.utils.validation.constants.BestPracticeWarningLevel;
  */
 public final class FhirJudge {
     private static final int THREADS = 2;
+    private static final String OWN_EXTENSIONS = "http://ndp.egypt.gov.eg/fhir/StructureDefinition/";
+    /** A warning, because most code systems are kept by others: SNOMED CT, ICD-10, those of a hospital. */
+    private static final Pattern UNKNOWN_SYSTEM = Pattern.compile("^CodeSystem is unknown and can't be validated: (\\S+) ");
+    /** Those of R4 are all at hand, so an unknown one of these is a mistake. Of HL7 v2 tables R4 has not every one. */
+    private static final Pattern OF_HL7 =
+            Pattern.compile("^http://(terminology\\.hl7\\.org/(?!CodeSystem/v2-)|hl7\\.org/fhir/(?!sid/))");
     private static final Gson JSON = new Gson();
 
     private final FhirValidator validator;
@@ -41,7 +48,9 @@ public final class FhirJudge {
         FhirInstanceValidator rules = new FhirInstanceValidator(support);
         rules.setBestPracticeWarningLevel(BestPracticeWarningLevel.Ignore);
         rules.setErrorForUnknownProfiles(true);
+        // Extensions of the national profiles, whose definitions nobody publishes yet: only these may be unknown.
         rules.setAnyExtensionsAllowed(false);
+        rules.setCustomExtensionDomains(OWN_EXTENSIONS);
         validator = context.newValidator().registerValidatorModule(rules);
     }
 
@@ -74,8 +83,10 @@ public final class FhirJudge {
     }
 
     private static JsonObject issue(SingleValidationMessage message) {
-        ResultSeverityEnum severity = message.getSeverity();
-        return issue(severity.getCode(), message.getLocationString(), message.getMessage());
+        Matcher unknown = UNKNOWN_SYSTEM.matcher(message.getMessage());
+        boolean isOfHl7 = unknown.find() && OF_HL7.matcher(unknown.group(1)).find();
+        String severity = isOfHl7 ? "error" : message.getSeverity().getCode();
+        return issue(severity, message.getLocationString(), message.getMessage());
     }
 
     private static JsonObject issue(String severity, String location, String text) {

@@ -1,3 +1,4 @@
+import ca.uhn.hl7v2.AbstractHL7Exception;
 import ca.uhn.hl7v2.DefaultHapiContext;
 import ca.uhn.hl7v2.HL7Exception;
 import ca.uhn.hl7v2.HapiContext;
@@ -10,6 +11,8 @@ import ca.uhn.hl7v2.model.Structure;
 import ca.uhn.hl7v2.model.Type;
 import ca.uhn.hl7v2.model.Varies;
 import ca.uhn.hl7v2.util.idgenerator.InMemoryIDGenerator;
+import ca.uhn.hl7v2.validation.CollectingValidationExceptionHandler;
+import ca.uhn.hl7v2.validation.MessageValidator;
 import ca.uhn.hl7v2.validation.builder.support.DefaultValidationWithoutTNBuilder;
 import ca.uhn.hl7v2.validation.impl.ValidationContextFactory;
 import java.io.BufferedReader;
@@ -34,6 +37,8 @@ final class Hl7Judge {
 
     Hl7Judge() {
         context = new DefaultHapiContext(ValidationContextFactory.fromBuilder(new DefaultValidationWithoutTNBuilder()));
+        // Not while it parses: it would stop at the first thing that it objects to.
+        context.getParserConfiguration().setValidating(false);
         // The default one keeps its state in a file of the current folder.
         context.getParserConfiguration().setIdGenerator(new InMemoryIDGenerator());
     }
@@ -49,19 +54,42 @@ final class Hl7Judge {
         }
     }
 
-    private List<Map<String, Object>> judge(String text) {
+    private List<Map<String, Object>> judge(String document) {
         issues = new ArrayList<>();
+        String text = document.replaceFirst("^\uFEFF", "").replaceAll("\r?\n", "\r");
         try {
-            Message message = context.getPipeParser().parse(text.replaceFirst("^\uFEFF", "").replaceAll("\r?\n", "\r"));
+            Message message = context.getPipeParser().parse(text);
             if (message instanceof GenericMessage) {
                 error("MSH-9", "no class for the structure " + message.getName() + " of version " + message.getVersion());
-            } else {
-                group(message, "");
+                return issues;
             }
+            Objections objections = new Objections(context);
+            MessageValidator validator = new MessageValidator(context.getValidationContext());
+            validator.setValidatePrimitives(true);
+            validator.validate(text, false, message.getVersion(), objections);
+            validator.validate(message, objections);
+            objections.getExceptions().forEach(one -> error(place(one), one.getMessage()));
+            group(message, "");
         } catch (HL7Exception failure) {
-            error(failure.getLocation() == null ? "" : failure.getLocation().toString(), failure.getMessage());
+            error(place(failure), failure.getMessage());
         }
         return issues;
+    }
+
+    private static String place(AbstractHL7Exception failure) {
+        return failure.getLocation() == null ? "" : failure.getLocation().toString();
+    }
+
+    /** All that HAPI's rules object to. */
+    private static final class Objections extends CollectingValidationExceptionHandler<Boolean> {
+        Objections(HapiContext context) {
+            super(context);
+        }
+
+        @Override
+        public Boolean result() {
+            return !hasFailed();
+        }
     }
 
     private void error(String location, String message) {
@@ -106,7 +134,7 @@ final class Hl7Judge {
             String place = path + "-" + number;
             Type[] found = segment.getField(number);
             boolean absent = found.length == 0 || found[0].isEmpty() && found.length == 1;
-            if (number > names.length) {
+            if (names[number - 1] == null) {
                 if (!absent) {
                     error(place, "the segment has no such field");
                 }
