@@ -144,6 +144,7 @@ fn wrong_messages() -> Vec<(Judge, Document)> {
         (Judge::Hapi, "an unknown structure", "RRE_O12", "RRE_O99"),
         (Judge::Hapi, "a text for a number", "|1||{tablet}", "|one||{tablet}"),
         (Judge::Hl7apy, "a text for a number, to the other judge", "|1||{tablet}", "|one||{tablet}"),
+        (Judge::Hl7apy, "a code that HL7's table lacks", "ORC|OK", "ORC|QQ"),
         (Judge::Hl7apy, "a thirteenth month", "20261105093016", "20261305093016"),
         (Judge::Hapi, "more components than the type has", "MSA|AA|2", "MSA|AA^x|2"),
         (Judge::Hapi, "more fields than the segment has", "RXR|26643006^Oral route^SCT", "RXR|26643006||||||||1"),
