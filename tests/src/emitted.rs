@@ -51,6 +51,9 @@ pub fn emitted() -> Fallible<Emitted> {
     let mut emitted = Emitted::default();
     for mapping in configuration.mappings.values() {
         let types = message_types(&configuration, mapping);
+        if types.is_empty() && matches!(mapping.from, SourceFormat::Hl7v2(_)) {
+            return Err(format!("{}: `from` names no message type that this can read", mapping.name).into());
+        }
         let taken = given.iter().filter(|given| takes(&configuration, mapping, &types, &given.document));
         let mut count = 0;
         for one in taken {

@@ -2,23 +2,41 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says so by failing")]
 
+use std::sync::LazyLock;
+
 use adapters::Format;
 use hub_tests::Fallible;
-use hub_tests::emitted::emitted;
+use hub_tests::emitted::{Emitted, emitted};
 use hub_tests::folder::workspace;
-use hub_tests::judge::{Document, JUDGES, Judge, objections};
+use hub_tests::judge::{Document, JUDGES, Judge, Objection, objections};
 use serde_json::{Value, json};
 
 /// Rows of a failure that are printed.
 const ROWS_MAX: usize = 200;
 
+/// A Java judge needs seconds to start: all documents of both tests are judged at once.
+static JUDGED: LazyLock<Result<Judged, String>> = LazyLock::new(|| judged().map_err(|error| error.to_string()));
+
+struct Judged {
+    emitted: Emitted,
+    objections: Vec<Objection>,
+}
+
+fn judged() -> Fallible<Judged> {
+    let emitted = emitted()?;
+    let seeded = sound().into_iter().chain(wrong().into_iter().map(|(_, document)| document));
+    let documents: Vec<Document> = emitted.documents.iter().cloned().chain(seeded).collect();
+    Ok(Judged { emitted, objections: objections(&documents)? })
+}
+
 #[test]
 fn everything_that_the_mappings_emit_passes_every_judge() -> Fallible<()> {
-    let emitted = emitted()?;
+    let Judged { emitted, objections } = JUDGED.as_ref().map_err(String::as_str)?;
     let silent: Vec<&String> = emitted.counts.iter().filter(|(_, count)| **count == 0).map(|(name, _)| name).collect();
     assert!(silent.is_empty(), "no fixture gives these mappings an output to judge: {silent:?}");
     compare_refused(&emitted.refused)?;
-    let found = objections(&emitted.documents)?;
+    let is_emitted = |one: &&Objection| emitted.documents.iter().any(|document| document.name == one.document);
+    let found: Vec<&Objection> = objections.iter().filter(is_emitted).collect();
     let rows = found.iter().take(ROWS_MAX).map(|one| {
         format!("{} | {:?} | {} | {}", one.document.replace(' ', " | "), one.judge, one.location, one.message)
     });
@@ -158,17 +176,23 @@ fn wrong_messages() -> Vec<(Judge, Document)> {
     .into()
 }
 
+fn wrong() -> Vec<(Judge, Document)> {
+    wrong_resources().into_iter().chain(wrong_messages()).collect()
+}
+
+fn sound() -> [Document; 2] {
+    [fhir("a sound resource", &medication_request()), hl7("a sound message", RRE.to_owned())]
+}
+
 #[test]
 fn every_judge_refuses_what_is_wrong_and_nothing_else() -> Fallible<()> {
-    let sound = [fhir("a sound resource", &medication_request()), hl7("a sound message", RRE.to_owned())];
-    let wrong: Vec<(Judge, Document)> = wrong_resources().into_iter().chain(wrong_messages()).collect();
-    let documents: Vec<Document> = sound.iter().chain(wrong.iter().map(|(_, document)| document)).cloned().collect();
-    let found = objections(&documents)?;
+    let found = &JUDGED.as_ref().map_err(String::as_str)?.objections;
+    let wrong = wrong();
     for (judge, document) in &wrong {
         let objects = found.iter().any(|one| one.judge == *judge && one.document == document.name);
         assert!(objects, "{judge:?} takes {}: {}", document.name, document.text);
     }
-    for document in &sound {
+    for document in sound() {
         let objected: Vec<_> = found.iter().filter(|one| one.document == document.name).collect();
         assert!(objected.is_empty(), "{objected:?}");
     }
