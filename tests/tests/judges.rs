@@ -128,6 +128,7 @@ fn wrong_resources() -> Vec<(Judge, Document)> {
         (Judge::NpmFhir, "a reference to a wrong type", with("", "subject", Some(json!({ "reference": "Device/1" })))),
         (Judge::NpmFhir, "no choice at all", with("", "substitution", Some(json!({ "reason": { "text": "x" } })))),
         (Judge::HapiFhir, "a code that HL7's table lacks", with("", "category", Some(coded("v2-0163", "MTH")))),
+        (Judge::HapiFhir, "a table that HL7 lacks", with("", "category", Some(coded("v2-0293", "MTH")))),
         (Judge::HapiFhir, "a system that R4 lacks", with("", "category", Some(coded("request-categories", "x")))),
         (
             Judge::HapiFhir,

@@ -31,9 +31,12 @@ public final class FhirJudge {
     private static final String OWN_EXTENSIONS = "http://ndp.egypt.gov.eg/fhir/StructureDefinition/";
     /** A warning, because most code systems are kept by others: SNOMED CT, ICD-10, those of a hospital. */
     private static final Pattern UNKNOWN_SYSTEM = Pattern.compile("^CodeSystem is unknown and can't be validated: (\\S+) ");
-    /** Those of R4 are all at hand, so an unknown one of these is a mistake. Of HL7 v2 tables R4 has not every one. */
-    private static final Pattern OF_HL7 =
-            Pattern.compile("^http://(terminology\\.hl7\\.org/(?!CodeSystem/v2-)|hl7\\.org/fhir/(?!sid/))");
+    /** Tables of HL7 v2 that exist and that R4 does not hold, or holds by version only. */
+    private static final String NOT_IN_R4 =
+            "0005|0006|0093|0112|0125|0347|0353|0360|0451|0452|0453|0454|0458|0467|0532|0560";
+    /** HL7's own are all at hand, so an unknown one of these is a mistake. */
+    private static final Pattern OF_HL7 = Pattern.compile(
+            "^http://(terminology\\.hl7\\.org/(?!CodeSystem/v2-(" + NOT_IN_R4 + ")$)|hl7\\.org/fhir/(?!sid/))");
     private static final Gson JSON = new Gson();
 
     private final FhirValidator validator;
