@@ -19,7 +19,7 @@ use crate::folder::workspace;
 use crate::judge::Document;
 
 /// Where messages and events lie.
-const FOLDERS: [&str; 4] = ["hl7v2", "corpus", "events", "fhir"];
+const FOLDERS: [&str; 5] = ["hl7v2", "corpus", "unseen", "events", "fhir"];
 
 /// When every message is received: 2026-01-01T00:00:00Z.
 const RECEIVED_AT: Timestamp = Timestamp(1_767_225_600_000_000);

@@ -33,7 +33,7 @@ Examples:
       as if it came from this one, with the values
   hub explain order.hl7 --mapping rde_o11_to_prescription --json
       one mapping, whatever the routes say, for a machine
-Without --mapping: the mappings of the routes that take the message, else all that read its type.")]
+Without --mapping: the mappings of the routes that take the message, then the others that read its type.")]
 pub struct ExplainArgs {
     /// A file with a message: HL7 v2, or an event as JSON; `-` is standard input
     #[arg(value_name = "FILE")]

@@ -65,7 +65,7 @@ impl Report {
         Report { message, routes, mappings: Vec::new() }
     }
 
-    /// The mappings of the routes that match, each once; without such a route, all that take the message type.
+    /// The mappings of the routes that match, each once, and after them all others that take the message type.
     pub fn matching_mappings<'c>(
         &self,
         document: &Document,
@@ -73,15 +73,14 @@ impl Report {
     ) -> Vec<&'c Arc<Mapping>> {
         let all = || configuration.mappings.values();
         let used = |name: &str| self.routes.iter().any(|route| route.matches && route.mapping.as_deref() == Some(name));
-        let of_routes: Vec<&Arc<Mapping>> = all().filter(|mapping| used(&mapping.name)).collect();
-        match document {
-            Document::Hl7v2(message) if of_routes.is_empty() => {
-                let header = message.message().header();
-                let (code, trigger) = (header.message_code().text(), header.trigger().text());
-                all().filter(|mapping| mapping.from.takes_message(&code, &trigger)).collect()
-            }
-            Document::Hl7v2(_) | Document::Json(_) => of_routes,
+        let mut mappings: Vec<&Arc<Mapping>> = all().filter(|mapping| used(&mapping.name)).collect();
+        if let Document::Hl7v2(message) = document {
+            let header = message.message().header();
+            let (code, trigger) = (header.message_code().text(), header.trigger().text());
+            let takes = |mapping: &&Arc<Mapping>| mapping.from.takes_message(&code, &trigger) && !used(&mapping.name);
+            mappings.extend(all().filter(takes));
         }
+        mappings
     }
 
     /// For machines.

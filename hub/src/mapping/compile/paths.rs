@@ -5,7 +5,7 @@
 //! beside the standard is a warning.
 
 use adapters::hl7v2::Path;
-use adapters::hl7v2::grammar::{self, Possible, Unknown, Version};
+use adapters::hl7v2::grammar::{self, Grammar, Possible, Unknown, Version};
 
 use super::Walk;
 use crate::finding::{Finding, codes, did_you_mean};
@@ -42,9 +42,12 @@ impl Walk<'_, '_> {
         // Before the type of a message is known, its header is.
         let header = (path.segment() == "MSH").then_some("ACK");
         let structures = self.ground.structures.iter().copied().chain(header);
-        let mut resolved = structures.map(|structure| grammar::resolve(Version::USUAL, structure, path));
+        let mut resolved = structures.clone().map(|structure| grammar::resolve(Version::USUAL, structure, path));
         let Some(Err(unknown)) = resolved.next() else { return };
-        if resolved.any(|other| other.is_ok()) {
+        let in_version = |version: Version| {
+            structures.clone().any(|structure| Grammar::of(version).resolve(structure, path).is_ok())
+        };
+        if resolved.any(|other| other.is_ok()) || Version::ALL.into_iter().any(in_version) {
             return;
         }
         if !matches!(unknown.part, grammar::Part::Field | grammar::Part::Component | grammar::Part::Subcomponent) {

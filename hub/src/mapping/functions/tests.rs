@@ -48,14 +48,14 @@ fn refused(rows: &[(&str, &str, u16)]) {
 fn identifiers_carry_their_authority() {
     check(&[
         (
-            "PID|||1^^^H1&1.2.3&ISO^MR",
+            "PID|||1^^^H1&1.2.3.4&ISO^MR",
             "PID-3 | identifier",
-            r#"{"type":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v2-0203","code":"MR"}]},"system":"urn:oid:1.2.3","value":"1"}"#,
+            r#"{"type":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v2-0203","code":"MR"}]},"system":"urn:oid:1.2.3.4","value":"1"}"#,
         ),
         (
             "PID|||1^^^&1.2.3&ISO^WARD",
             "PID-3 | identifier",
-            r#"{"type":{"coding":[{"system":"urn:hl7v2:KASR_ALAINY:HL70203","code":"WARD"}]},"system":"urn:oid:1.2.3","value":"1"}"#,
+            r#"{"type":{"coding":[{"system":"urn:hl7v2:KASR_ALAINY:HL70203","code":"WARD"}]},"system":"urn:oid:1.2.3.4","value":"1"}"#,
         ),
         ("PID|||1^^^H 1^MR", "PID-3.1 | identifier", r#"{"value":"1"}"#),
         ("ORC|NW|12^HIS", "ORC-2 | identifier", r#"{"system":"urn:hl7v2:KASR_ALAINY:HIS","value":"12"}"#),
@@ -109,7 +109,7 @@ fn coded_fields_keep_every_coding_and_the_text() {
         ),
         ("RXR|MTH^^HL70163", "RXR-1 | coding", r#"{"system":"urn:hl7v2:KASR_ALAINY:HL70163","code":"MTH"}"#),
         ("RXR|1^^HL79999", "RXR-1 | coding", r#"{"system":"urn:hl7v2:KASR_ALAINY:HL79999","code":"1"}"#),
-        ("RXE||5^^2.16.1", "RXE-2 | coding", r#"{"system":"urn:oid:2.16.1","code":"5"}"#),
+        ("RXE||5^^2.16.1.7", "RXE-2 | coding", r#"{"system":"urn:oid:2.16.1.7","code":"5"}"#),
         (
             "RXR|PO^By mouth",
             "RXR-1 | codeable_concept(\"routes\")",

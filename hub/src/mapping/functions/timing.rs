@@ -38,20 +38,23 @@ fn timing<'r>(arguments: &mut Arguments<'r>) -> Result<Val<'r>, Fault> {
     let repeat = repeat(&pattern);
     let mut elements = Vec::with_capacity(2);
     let mut concept = Vec::with_capacity(2);
-    let known = |system: &&str| match *system {
-        GTS => IN_GTS.contains(&pattern.as_str()),
-        _ => table("0335").is_some_and(|patterns| patterns.code(&pattern).is_some()),
-    };
-    let system = [GTS, TABLE_0335].into_iter().find(known);
     elements.extend(repeat.filter(|repeat| !repeat.is_empty()).map(|repeat| ("repeat", Val::Object(repeat))));
-    // Of patterns with a number, the table has a few as examples.
-    if let Some(system) = system {
-        let coding = Val::Object(vec![("system", Val::from(system)), ("code", Val::from(pattern))]);
+    if let Some((system, code)) = code_of(&pattern) {
+        let coding = Val::Object(vec![("system", Val::from(system)), ("code", code)]);
         concept.push(("coding", Val::List(vec![coding])));
     }
     concept.push(("text", Val::Text(text)));
     elements.push(("code", Val::Object(concept)));
     Ok(Val::Object(elements))
+}
+
+/// The pattern as a code. Of patterns with a number, the table has a few as examples; the others are none.
+fn code_of<'r>(pattern: &str) -> Option<(&'static str, Val<'r>)> {
+    if IN_GTS.contains(&pattern) {
+        return Some((GTS, Val::from(pattern.to_owned())));
+    }
+    let known = table("0335")?.codes.iter().find(|known| known.code.eq_ignore_ascii_case(pattern))?;
+    Some((TABLE_0335, Val::from(known.code)))
 }
 
 type Elements<'r> = Vec<(&'r str, Val<'r>)>;
