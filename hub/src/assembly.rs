@@ -4,6 +4,7 @@
 //! changes nothing if any of it fails (H7); listeners and destinations that did not change are not
 //! touched. Draining stops the sources, takes through what was accepted, and closes the store.
 
+mod codes;
 mod control;
 mod reload;
 mod stages;
@@ -22,16 +23,18 @@ use adapters::clock::{Clock, SystemClock};
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, RwLock, Semaphore, broadcast, mpsc, watch};
 
-use self::stages::{start_couriers, start_stages};
+use self::stages::{ShardPlan, start_couriers, start_stages};
 use crate::actors::adapter::{BuildError, RunningSource, mllp_settings, start_source};
 use crate::actors::cell::Health;
 use crate::actors::{Escalation, Root, watchdog};
 use crate::config::Settings;
 use crate::finding::Findings;
 use crate::journey::dead_letter::Replayer;
+use crate::journey::hold::read_held;
 use crate::journey::journal::{self, Found, Recovery};
 use crate::journey::outbox::Outbox;
 use crate::journey::receive::{PIECE_BYTES, Receiver, Reception};
+use crate::journey::release::Releaser;
 use crate::journey::{Hub, Live};
 use crate::keys::{KeyError, Keys};
 use crate::routes::{Configuration, Loaded};
@@ -92,6 +95,7 @@ pub struct Assembly {
     outbox: Outbox,
     sources: ArcSwap<Sources>,
     replayer: Replayer,
+    releaser: Releaser,
     search: Search,
     root: Root,
     closed: watch::Sender<bool>,
@@ -131,7 +135,8 @@ pub async fn start(
     let (root, mut escalations) = mpsc::channel(ESCALATIONS_MAX);
     let clean = journal::begin(&hub).await?;
     let arbiters: Vec<Arbiter> = (0..SHARDS).map(|_| Arbiter::new()).collect();
-    let stages = start_stages(&hub, &root, &arbiters);
+    let held = read_held(hub.store.as_ref(), &hub.metrics, SHARDS).await?;
+    let stages = start_stages(&hub, &root, ShardPlan { arbiters: &arbiters, held, died: !clean });
     // Before recovery: what was stuck when the last process was given up may be stuck again.
     let slow = watchdog::watch(stages.progress, settings.limits.stuck, give_up);
     start_couriers(&hub, &stages.outbox, &root, !clean)?;
@@ -164,6 +169,7 @@ pub async fn start(
         cells: stages.cells,
         slow,
         replayer: Replayer { hub: Arc::clone(&hub), shards: stages.shards },
+        releaser: stages.releaser,
         search,
         root,
         closed,
@@ -176,6 +182,7 @@ pub async fn start(
     match started {
         Ok(sources) => {
             assembly.sources.store(Arc::new(sources));
+            assembly.releaser.release();
             Ok((assembly, escalations))
         }
         Err(error) => {

@@ -36,7 +36,7 @@ pub struct Metrics {
     pub received: Family<At, Counter>,
     /// From the last byte to the answer, by source.
     pub answer_time: Family<Of, Histogram>,
-    /// Runs by route: mapped, filtered, refused, dead-lettered.
+    /// Runs by route: mapped, filtered, refused, dead-lettered, held.
     pub runs: Family<At, Counter>,
     /// Ended deliveries by destination.
     pub ended: Family<At, Counter>,
@@ -44,6 +44,8 @@ pub struct Metrics {
     pub attempts: Family<At, Counter>,
     /// Deliveries in memory that are not ended, by destination.
     pub open: Family<Of, Gauge>,
+    /// Runs that are held, by route.
+    pub held: Family<Of, Gauge>,
     /// Panics with a message in hand, by stage.
     pub panics: Family<Of, Counter>,
     /// Reloads: done, refused.
@@ -66,6 +68,7 @@ impl Default for Metrics {
             ended: Family::default(),
             attempts: Family::default(),
             open: Family::default(),
+            held: Family::default(),
             panics: Family::default(),
             reloads: Family::default(),
             in_flight: Gauge::default(),
@@ -90,6 +93,8 @@ impl Metrics {
         all.register("deliveries_ended", "Deliveries that reached an end", self.ended.clone());
         all.register("attempts", "Attempts to deliver by verdict", self.attempts.clone());
         all.register("deliveries_open", "Deliveries in memory that have not ended", self.open.clone());
+        let held = "Runs that wait for a code, or behind one that does";
+        all.register("held_messages", held, self.held.clone());
         all.register("panics", "Panics with a message in hand", self.panics.clone());
         all.register("reloads", "Reloads of the configuration", self.reloads.clone());
         all.register("messages_in_flight", "Messages between journal and outbox", self.in_flight.clone());

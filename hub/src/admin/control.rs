@@ -13,7 +13,8 @@ use tokio::sync::broadcast;
 use crate::finding::Findings;
 use crate::journey::Live;
 use crate::journey::dead_letter::ReplayError;
-use crate::store::{DeliveryId, MessageId, Store, StoreError};
+use crate::mapping::NewRow;
+use crate::store::{AwaitedCode, DeliveryId, MessageId, RunId, Store, StoreError};
 
 /// The running hub, as the HTTP interface sees it.
 #[async_trait]
@@ -30,14 +31,20 @@ pub trait Control: Send + Sync + 'static {
     /// Reads the configuration again, all or nothing (H7). Gives its hash.
     async fn reload(&self) -> Result<String, ReloadError>;
 
+    /// Adds a code to the file of its table, and reads the configuration again. Gives its hash.
+    async fn add_code(&self, new: &NewCode) -> Result<String, CodeError>;
+
+    /// Makes dead letters of what waits for a code. Gives how many runs that were.
+    async fn refuse_code(&self, code: &AwaitedCode, source: Option<&str>) -> Result<usize, StoreError>;
+
     /// A new run of a message that is at its end, by every route that takes it now.
     async fn replay_message(&self, message: MessageId) -> Result<(), ReplayError>;
 
     /// A new run for one dead delivery, to its destination only.
     async fn replay_delivery(&self, delivery: DeliveryId) -> Result<(), ReplayError>;
 
-    /// A new run of a message whose run itself is a dead letter.
-    async fn replay_poisoned(&self, message: MessageId) -> Result<(), ReplayError>;
+    /// A new run in place of one that is a dead letter itself.
+    async fn replay_run(&self, run: RunId) -> Result<(), ReplayError>;
 
     /// The newest messages that the search index has for an identifier, `limit` at most.
     async fn find(&self, by: SearchBy, value: &str, limit: usize) -> Result<Vec<MessageId>, StoreError>;
@@ -65,6 +72,37 @@ pub enum ReloadError {
     /// journal. The log says what.
     #[error("HUB0810 a part could not be built as the configuration says")]
     Part,
+}
+
+/// A row for a table.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NewCode {
+    /// The table.
+    pub table: String,
+    /// The code, as messages have it.
+    pub code: String,
+    /// What it stands for.
+    pub row: NewRow,
+}
+
+/// Why a code was not added.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CodeError {
+    /// There is no such table.
+    #[error("HUB0814 there is no such table")]
+    NoTable,
+    /// It has the code.
+    #[error("HUB0815 the table has the code already")]
+    Exists,
+    /// Its file was changed, and is no table now.
+    #[error("HUB0816 the file of the table cannot be changed: it is not a table now")]
+    NotATable,
+    /// Its file cannot be written. The log says why.
+    #[error("HUB0816 the file of the table cannot be changed")]
+    Unwritable,
+    /// The configuration with the row could not be taken.
+    #[error(transparent)]
+    Reload(ReloadError),
 }
 
 /// A part of the hub, and whether it can do its work.

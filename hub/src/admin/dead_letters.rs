@@ -10,7 +10,7 @@ use super::json::DeadLetterRow;
 use super::problem::Problem;
 use super::query::Parameters;
 use super::server::Api;
-use crate::store::{DeliveryId, MessageId};
+use crate::store::{DeliveryId, RunId};
 
 /// Dead letters of a list if nobody says how many.
 const LIST_STANDARD: usize = 100;
@@ -39,9 +39,9 @@ pub(super) async fn replay(
             api.control.replay_delivery(id).await?;
             id.message
         }
-        Letter::Run(message) => {
-            api.control.replay_poisoned(message).await?;
-            message
+        Letter::Run(id) => {
+            api.control.replay_run(id).await?;
+            id.message
         }
     };
     json(StatusCode::OK, &json!({ "message": message.to_string() }))
@@ -53,7 +53,7 @@ enum Letter {
     /// A delivery: `message.run.delivery`.
     Delivery(DeliveryId),
     /// A run: `message.run`.
-    Run(MessageId),
+    Run(RunId),
 }
 
 impl Letter {
@@ -61,22 +61,21 @@ impl Letter {
         if let Ok(id) = name.parse() {
             return Some(Letter::Delivery(id));
         }
-        let (message, run) = name.split_once('.')?;
-        run.parse::<u32>().ok()?;
-        message.parse().ok().map(Letter::Run)
+        name.parse().ok().map(Letter::Run)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::MessageId;
 
     #[test]
     fn a_letter_is_a_delivery_or_a_run() {
         let message = MessageId(77);
         let id = DeliveryId { message, run_no: 1, delivery_no: 2 };
         assert_eq!(Letter::read(&id.to_string()), Some(Letter::Delivery(id)));
-        assert_eq!(Letter::read(&format!("{message}.3")), Some(Letter::Run(message)));
+        assert_eq!(Letter::read(&format!("{message}.3")), Some(Letter::Run(RunId { message, run_no: 3 })));
         for name in ["", "1", &message.to_string(), &format!("{message}.x"), &format!("{message}.1.2.3")] {
             assert_eq!(Letter::read(name), None, "{name}");
         }

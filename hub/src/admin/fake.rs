@@ -11,15 +11,19 @@ use bytes::Bytes;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 
-use super::{Control, DestinationStatus, Options, Part, ReloadError, SearchBy, Server, SourceStatus, TapEvent};
+use super::{
+    CodeError, Control, DestinationStatus, NewCode, Options, Part, ReloadError, SearchBy, Server, SourceStatus,
+    TapEvent,
+};
 use crate::config::{Limits, Settings};
 use crate::journey::Live;
 use crate::journey::dead_letter::ReplayError;
 use crate::routes::Configuration;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{
-    AttemptVerdict, Cause, DeliveryChange, DeliveryId, DeliveryState, Flags, MessageId, MessageRef, NewAttempt,
-    NewDelivery, NewMessage, NewOutput, NewRun, Outcome, Row, RunState, Store, StoreError, UnitOfWork,
+    AttemptVerdict, AwaitedCode, Cause, DeliveryChange, DeliveryId, DeliveryState, Flags, MessageId, MessageRef,
+    NewAttempt, NewDelivery, NewHeld, NewMessage, NewOutput, NewRun, Outcome, Row, RunId, RunState, Store, StoreError,
+    UnitOfWork,
 };
 
 /// A word that is only in bodies.
@@ -196,6 +200,23 @@ impl Fake {
         assert_eq!(outcome, Outcome::Committed(Vec::new()));
     }
 
+    /// Holds the run of a message for a code of the table `routes`.
+    pub async fn hold(&self, message: MessageId, code: Option<&str>) {
+        let stored = self.store.message(message).await.unwrap().unwrap();
+        let held = NewHeld {
+            id: RunId { message, run_no: 1 },
+            route: "keep".into(),
+            destination: None,
+            lane: None,
+            source: stored.source,
+            received_at: stored.received_at,
+            code: code.map(|code| AwaitedCode { table: "routes".into(), code: code.into() }),
+        };
+        let cause = Cause::new("HUB0153", "the code waits for a row in the table (table routes)");
+        let run = self.new_run(message, RunState::Held, Some(cause)).await;
+        assert_eq!(self.commit(vec![Row::Run(run), Row::Hold(held)]).await, Outcome::Committed(Vec::new()));
+    }
+
     async fn received_at(&self, message: MessageId) -> Timestamp {
         self.store.message(message).await.unwrap().unwrap().received_at
     }
@@ -257,6 +278,19 @@ impl Control for Fake {
         self.reload.lock().unwrap().clone()
     }
 
+    async fn add_code(&self, new: &NewCode) -> Result<String, CodeError> {
+        self.did(format!("add {} {} {:?}", new.table, new.code, new.row));
+        match new.table.as_str() {
+            "routes" => self.reload.lock().unwrap().clone().map_err(CodeError::Reload),
+            _ => Err(CodeError::NoTable),
+        }
+    }
+
+    async fn refuse_code(&self, code: &AwaitedCode, source: Option<&str>) -> Result<usize, StoreError> {
+        self.did(format!("refuse {} {} {}", code.table, code.code, source.unwrap_or("all")));
+        Ok(usize::from(&*code.code == "SC"))
+    }
+
     async fn replay_message(&self, message: MessageId) -> Result<(), ReplayError> {
         let journey = self.store.journey(message).await?.ok_or(ReplayError::Unknown)?;
         if journey.runs.is_empty() {
@@ -271,8 +305,8 @@ impl Control for Fake {
         Ok(())
     }
 
-    async fn replay_poisoned(&self, message: MessageId) -> Result<(), ReplayError> {
-        self.did(format!("poisoned {message}"));
+    async fn replay_run(&self, run: RunId) -> Result<(), ReplayError> {
+        self.did(format!("run {run}"));
         Ok(())
     }
 

@@ -26,6 +26,7 @@ pub(super) async fn page(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
         ("/ready", "Ready", ready),
         ("/api/v1/messages", "Messages", "newest first".to_owned()),
         ("/api/v1/dead-letters", "Dead letters", dead),
+        ("/api/v1/codes", "Codes", "that messages are held for".to_owned()),
         ("/api/v1/routes", "Routes", configuration.routes.len().to_string()),
         ("/api/v1/sources", "Sources", configuration.sources.len().to_string()),
         ("/api/v1/destinations", "Destinations", configuration.destinations.len().to_string()),

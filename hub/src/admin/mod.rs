@@ -8,6 +8,7 @@
 
 mod bodies;
 mod caller;
+mod codes;
 mod configuration;
 mod control;
 mod dead_letters;
@@ -25,7 +26,9 @@ mod router;
 mod server;
 mod tap;
 
-pub use control::{Control, DestinationStatus, Part, ReloadError, SearchBy, SourceStatus, TapEvent};
+pub use control::{
+    CodeError, Control, DestinationStatus, NewCode, Part, ReloadError, SearchBy, SourceStatus, TapEvent,
+};
 pub use server::{Error, Options, Server};
 
 #[cfg(test)]

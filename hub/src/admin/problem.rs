@@ -11,7 +11,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::control::ReloadError;
+use super::control::{CodeError, ReloadError};
 use crate::journey::dead_letter::ReplayError;
 use crate::store::{Cause, StoreError};
 
@@ -133,6 +133,7 @@ impl From<ReplayError> for Problem {
                 (StatusCode::CONFLICT, "HUB0405", "it was refused when it came; its sender has to send it again")
             }
             ReplayError::NotEnded => (StatusCode::CONFLICT, "HUB0406", "it is still on its way"),
+            ReplayError::Held => (StatusCode::CONFLICT, "HUB0411", "it is held until a table has its code"),
             ReplayError::NotDead => (StatusCode::CONFLICT, "HUB0407", "it is not a dead letter"),
             ReplayError::TooOften => (StatusCode::CONFLICT, "HUB0408", "it has as many runs as it may have"),
             ReplayError::RunRefused(Cause { code, reason }) => {
@@ -141,6 +142,21 @@ impl From<ReplayError> for Problem {
             }
             ReplayError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "HUB0410", "the hub is going down"),
             ReplayError::Store(error) => return error.into(),
+        };
+        Problem::new(status, code, title)
+    }
+}
+
+impl From<CodeError> for Problem {
+    fn from(error: CodeError) -> Problem {
+        let (status, code, title) = match error {
+            CodeError::NoTable => (StatusCode::NOT_FOUND, "HUB0814", "there is no such table"),
+            CodeError::Exists => (StatusCode::CONFLICT, "HUB0815", "the table has the code already"),
+            CodeError::NotATable | CodeError::Unwritable => {
+                let problem = Problem::new(StatusCode::CONFLICT, "HUB0816", "the file of the table cannot be changed");
+                return problem.with_detail("`hub check` or the log says why");
+            }
+            CodeError::Reload(error) => return error.into(),
         };
         Problem::new(status, code, title)
     }

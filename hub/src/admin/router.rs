@@ -4,7 +4,7 @@
 use actix_web::http::Method;
 use actix_web::{Route, web};
 
-use super::{configuration, dead_letters, health, home, journeys, messages, openapi, operate, tap};
+use super::{codes, configuration, dead_letters, health, home, journeys, messages, openapi, operate, tap};
 
 /// One method of one address.
 pub(super) struct Endpoint {
@@ -28,6 +28,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         post("/api/v1/messages/{id}/replay", web::route().to(operate::replay)),
         get("/api/v1/dead-letters", web::route().to(dead_letters::list)),
         post("/api/v1/dead-letters/{letter}/replay", web::route().to(dead_letters::replay)),
+        get("/api/v1/codes", web::route().to(codes::list)),
+        post("/api/v1/codes", web::route().to(codes::add)),
+        post("/api/v1/codes/refuse", web::route().to(codes::refuse)),
         get("/api/v1/routes", web::route().to(configuration::routes)),
         get("/api/v1/sources", web::route().to(configuration::sources)),
         get("/api/v1/destinations", web::route().to(configuration::destinations)),
@@ -36,9 +39,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-/// Puts the table into an application.
+/// Puts the table into an application. Methods of one address stand one after the other there.
 pub(super) fn configure(config: &mut web::ServiceConfig) {
-    for endpoint in endpoints() {
-        config.service(web::resource(endpoint.path).route(endpoint.route.method(endpoint.method)));
+    let mut endpoints = endpoints().into_iter().peekable();
+    while let Some(endpoint) = endpoints.next() {
+        let mut resource = web::resource(endpoint.path).route(endpoint.route.method(endpoint.method));
+        while let Some(other) = endpoints.next_if(|other| other.path == endpoint.path) {
+            resource = resource.route(other.route.method(other.method));
+        }
+        config.service(resource);
     }
 }

@@ -11,6 +11,7 @@ use super::router::endpoints;
 use super::*;
 use crate::store::{DeliveryState, MessageId, RunState};
 
+mod codes;
 mod lists;
 mod schema;
 mod taps;
@@ -30,6 +31,10 @@ impl Served {
 
     async fn get(&self, path: &str) -> Answer {
         Answer::read(self.request(Method::GET, path).send().await.unwrap()).await
+    }
+
+    async fn post_with(&self, path: &str, body: &Value) -> Answer {
+        Answer::read(self.request(Method::POST, path).body(body.to_string()).send().await.unwrap()).await
     }
 
     async fn post(&self, path: &str) -> Answer {
@@ -78,6 +83,9 @@ async fn busy() -> (std::sync::Arc<Fake>, Vec<MessageId>) {
     fake.end_by_run(ids[3], RunState::Filtered).await;
     fake.end_by_run(ids[4], RunState::DeadLettered).await;
     fake.run(ids[5], DeliveryState::DeadLettered).await;
+    let held = fake.message("clinic", "ORA-6", 6, body.as_bytes()).await;
+    fake.hold(held, Some("SC")).await;
+    ids.push(held);
     (fake, ids)
 }
 
@@ -120,6 +128,7 @@ async fn every_answer_is_as_the_description_says() {
         ("/api/openapi.json", "/api/openapi.json"),
         ("/api/v1/messages", "/api/v1/messages"),
         ("/api/v1/dead-letters", "/api/v1/dead-letters"),
+        ("/api/v1/codes", "/api/v1/codes"),
         ("/api/v1/routes", "/api/v1/routes"),
         ("/api/v1/sources", "/api/v1/sources"),
         ("/api/v1/destinations", "/api/v1/destinations"),
@@ -144,6 +153,10 @@ async fn every_answer_is_as_the_description_says() {
     for (path, asked) in &posts {
         schema::assert_fits(path, "post", &served.post(asked).await);
     }
+    let row = json!({ "table": "routes", "code": "SC", "value": "x" });
+    schema::assert_fits("/api/v1/codes", "post", &served.post_with("/api/v1/codes", &row).await);
+    let which = json!({ "table": "routes", "code": "SC" });
+    schema::assert_fits("/api/v1/codes/refuse", "post", &served.post_with("/api/v1/codes/refuse", &which).await);
     for path in ["/", "/metrics"] {
         let answer = served.get(path).await;
         let document: Value = serde_json::from_str(OPENAPI).unwrap();
@@ -151,7 +164,7 @@ async fn every_answer_is_as_the_description_says() {
         assert!(media.keys().all(|media| answer.media.starts_with(media)), "{path}: {}", answer.media);
     }
     // The tap has a test of its own.
-    assert_eq!(seen.len() + 1 + posts.len() + 2 + 1, endpoints().len(), "an address is not asked here");
+    assert_eq!(seen.len() + 1 + posts.len() + 2 + 2 + 1, endpoints().len(), "an address is not asked here");
     served.stop().await;
 }
 
@@ -314,7 +327,7 @@ async fn replays_and_reloads_reach_the_hub_and_say_why_not() {
         assert_eq!(served.post(&format!("/api/v1/dead-letters/{name}/replay")).await.status, 200);
     }
     assert!(served.post("/api/v1/dead-letters/nothing/replay").await.is_problem(404, "HUB0802"));
-    let expected = [format!("message {}", ids[2]), format!("delivery {}.1.1", ids[5]), format!("poisoned {}", ids[4])];
+    let expected = [format!("message {}", ids[2]), format!("delivery {}.1.1", ids[5]), format!("run {}.1", ids[4])];
     assert_eq!(*fake.done.lock().unwrap(), expected);
 
     let broken = fake.folder.path().join("broken.toml");

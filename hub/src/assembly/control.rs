@@ -5,13 +5,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::broadcast;
 
-use super::{Assembly, StartError};
+use super::Assembly;
+use super::codes::told;
 use crate::actors::cell::Health;
-use crate::admin::{Control, DestinationStatus, Part, ReloadError, SearchBy, SourceStatus, TapEvent};
+use crate::admin::{
+    CodeError, Control, DestinationStatus, NewCode, Part, ReloadError, SearchBy, SourceStatus, TapEvent,
+};
 use crate::journey::Live;
 use crate::journey::dead_letter::ReplayError;
 use crate::routes::Channel;
-use crate::store::{DeliveryId, MessageId, Store, StoreError};
+use crate::store::{AwaitedCode, DeliveryId, MessageId, RunId, Store, StoreError};
 use crate::telemetry::Of;
 
 #[async_trait]
@@ -48,13 +51,15 @@ impl Control for Assembly {
     }
 
     async fn reload(&self) -> Result<String, ReloadError> {
-        Assembly::reload(self).await.map_err(|error| match error {
-            StartError::Configuration(findings) => ReloadError::Findings(findings),
-            other => {
-                tracing::error!(error = %other, "the configuration stays as it was");
-                ReloadError::Part
-            }
-        })
+        Assembly::reload(self).await.map_err(told)
+    }
+
+    async fn add_code(&self, new: &NewCode) -> Result<String, CodeError> {
+        Assembly::add_code(self, new).await
+    }
+
+    async fn refuse_code(&self, code: &AwaitedCode, source: Option<&str>) -> Result<usize, StoreError> {
+        self.releaser.refuse(code, source).await
     }
 
     async fn replay_message(&self, message: MessageId) -> Result<(), ReplayError> {
@@ -65,8 +70,8 @@ impl Control for Assembly {
         self.replayer.delivery(delivery).await
     }
 
-    async fn replay_poisoned(&self, message: MessageId) -> Result<(), ReplayError> {
-        self.replayer.poisoned(message).await
+    async fn replay_run(&self, run: RunId) -> Result<(), ReplayError> {
+        self.replayer.run(run).await
     }
 
     async fn find(&self, by: SearchBy, value: &str, limit: usize) -> Result<Vec<MessageId>, StoreError> {

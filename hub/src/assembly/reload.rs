@@ -18,6 +18,11 @@ impl Assembly {
     /// Reads the files again. All of it takes effect, or none of it.
     pub async fn reload(&self) -> Result<String, StartError> {
         let _one = self.reloading.lock().await;
+        self.reload_alone().await
+    }
+
+    /// The same, for whoever has the lock on reloads.
+    pub(super) async fn reload_alone(&self) -> Result<String, StartError> {
         let done = self.try_reload().await;
         if let Some(follow) = self.follower.get() {
             follow(self.addresses());
@@ -50,6 +55,7 @@ impl Assembly {
             }
         };
         self.swap(next, couriers, started).await?;
+        self.releaser.release();
         tracing::info!(%hash, "the configuration was reloaded");
         Ok(hash)
     }

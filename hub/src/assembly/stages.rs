@@ -20,8 +20,10 @@ use crate::broker::embedded::Embedded;
 use crate::broker::{Broker, Record};
 use crate::journey::consume::Consumer;
 use crate::journey::deliver::{self, Courier, Deliverer};
+use crate::journey::hold::Held;
 use crate::journey::outbox::Outbox;
 use crate::journey::publish::{self, Aside, Publisher};
+use crate::journey::release::{self, Holding, Releaser};
 use crate::journey::route::{self, Router, Shard};
 use crate::journey::{Accepted, Hub, Rates};
 use crate::limit::{Limits, Rate};
@@ -39,12 +41,25 @@ pub(super) struct Stages {
     pub(super) records: mpsc::Sender<Record>,
     pub(super) outbox: Outbox,
     pub(super) aside: Aside,
+    pub(super) releaser: Releaser,
     pub(super) cells: Vec<(String, watch::Receiver<Health>)>,
     pub(super) progress: Vec<(String, Progress)>,
 }
 
-/// Starts publisher, consumers and shards.
-pub(super) fn start_stages(hub: &Arc<Hub>, root: &Root, arbiters: &[Arbiter]) -> Stages {
+/// What the shards begin with.
+pub(super) struct ShardPlan<'a> {
+    /// A thread for each.
+    pub(super) arbiters: &'a [Arbiter],
+    /// What each holds.
+    pub(super) held: Vec<Held>,
+    /// The last process did not end in order.
+    pub(super) died: bool,
+}
+
+/// Starts publisher, consumers and shards. Each shard has what it holds; after a process that died, what is
+/// released first goes alone.
+pub(super) fn start_stages(hub: &Arc<Hub>, root: &Root, shards_of: ShardPlan<'_>) -> Stages {
+    let ShardPlan { arbiters, held: all_held, died } = shards_of;
     let channels = Channel::ALL.map(Channel::name);
     let broker: Arc<dyn Broker> = Arc::new(Embedded::new(&channels, PARTITIONS));
     let (records, published) = mpsc::channel(publish::QUEUE_MAX);
@@ -56,7 +71,9 @@ pub(super) fn start_stages(hub: &Arc<Hub>, root: &Root, arbiters: &[Arbiter]) ->
     let (mut cells, mut progress) = (Vec::new(), Vec::new());
     let mut shards = Vec::with_capacity(arbiters.len());
     let mut events = Vec::with_capacity(arbiters.len());
-    for (arbiter, number) in arbiters.iter().zip(1..) {
+    let mut releaser = Releaser { ask: watch::Sender::new(()), refusals: Vec::with_capacity(arbiters.len()) };
+    let suspects = if died { release::SUSPECTS_MAX } else { 0 };
+    for ((arbiter, held), number) in arbiters.iter().zip(all_held).zip(1_usize..) {
         let (accept, accepted) = mpsc::channel(route::QUEUE_MAX);
         let (tell, told) = mpsc::channel(route::EVENTS_MAX);
         let routing = Arc::clone(hub);
@@ -64,7 +81,11 @@ pub(super) fn start_stages(hub: &Arc<Hub>, root: &Root, arbiters: &[Arbiter]) ->
         let router = cell::spawn(&arbiter.handle(), plan(&name, root, move || Router::new(Arc::clone(&routing))));
         progress.push((name.clone(), router.progress()));
         cells.push((name, router.watch()));
-        let shard = Shard { hub: Arc::clone(hub), router, outbox: outbox.clone(), accepted, events: told };
+        let (refuse, refusals) = mpsc::channel(release::REFUSALS_MAX);
+        releaser.refusals.push(refuse);
+        let place = (number - 1, arbiters.len());
+        let holding = Holding::new(held, releaser.ask.subscribe(), refusals, place, suspects);
+        let shard = Shard { hub: Arc::clone(hub), router, outbox: outbox.clone(), accepted, events: told, holding };
         run_stage(root, &format!("shard {number}"), shard.run());
         shards.push(accept);
         events.push(tell);
@@ -81,7 +102,7 @@ pub(super) fn start_stages(hub: &Arc<Hub>, root: &Root, arbiters: &[Arbiter]) ->
             Consumer { hub: Arc::clone(hub), partition, actor, events: events.clone(), aside: aside.clone() };
         run_stage(root, &format!("consumer {number}"), consumer.run());
     }
-    Stages { shards, records, outbox, aside, cells, progress }
+    Stages { shards, records, outbox, aside, releaser, cells, progress }
 }
 
 /// Runs one stage. With the store it may end; what else ends it goes up.

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adapters::tls;
-use reqwest::{Client, Method, Response, Url};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Client, Method, RequestBuilder, Response, Url};
 use serde_json::Value;
 
 use super::output::{Failure, clean, list_of};
@@ -60,32 +61,33 @@ impl Hub {
 
     /// Asks for a document.
     pub async fn get(&self, path: &[&str], query: &[(&str, String)]) -> Result<Value, Failure> {
-        let response = self.send(Method::GET, path, query, Some(ANSWER_DEADLINE)).await?;
+        let response = self.ask(self.request(Method::GET, path, query).timeout(ANSWER_DEADLINE)).await?;
         self.read(response).await
     }
 
     /// Asks for something to be done.
     pub async fn post(&self, path: &[&str]) -> Result<Value, Failure> {
-        let response = self.send(Method::POST, path, &[], Some(ANSWER_DEADLINE)).await?;
+        let response = self.ask(self.request(Method::POST, path, &[]).timeout(ANSWER_DEADLINE)).await?;
+        self.read(response).await
+    }
+
+    /// Asks for something to be done with what `body` says.
+    pub async fn post_with(&self, path: &[&str], body: &Value) -> Result<Value, Failure> {
+        let request = self.request(Method::POST, path, &[]).timeout(ANSWER_DEADLINE);
+        let response = self.ask(request.header(CONTENT_TYPE, "application/json").body(body.to_string())).await?;
         self.read(response).await
     }
 
     /// Opens a stream that lasts as long as the hub wants.
     pub async fn stream(&self, path: &[&str], query: &[(&str, String)]) -> Result<Response, Failure> {
-        let response = self.send(Method::GET, path, query, None).await?;
+        let response = self.ask(self.request(Method::GET, path, query)).await?;
         if response.status().is_success() {
             return Ok(response);
         }
         self.read(response).await.and(Err(Failure::new(Exit::Failed, "the hub did not answer with a stream")))
     }
 
-    async fn send(
-        &self,
-        method: Method,
-        path: &[&str],
-        query: &[(&str, String)],
-        within: Option<Duration>,
-    ) -> Result<Response, Failure> {
+    fn request(&self, method: Method, path: &[&str], query: &[(&str, String)]) -> RequestBuilder {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
@@ -93,10 +95,10 @@ impl Hub {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let mut request = self.client.request(method, url);
-        if let Some(within) = within {
-            request = request.timeout(within);
-        }
+        self.client.request(method, url)
+    }
+
+    async fn ask(&self, request: RequestBuilder) -> Result<Response, Failure> {
         request.send().await.map_err(|error| self.unreached(&error))
     }
 

@@ -21,7 +21,7 @@ Examples:
   hub messages --source kasr-al-ainy --control-id ORA-1 --json
       one message by its MSH-10, for a machine")]
 pub struct MessagesArgs {
-    /// accepted, waiting, delivered, filtered, refused or dead-lettered
+    /// accepted, waiting, held, delivered, filtered, refused or dead-lettered
     #[arg(long, value_name = "STATE")]
     pub state: Option<String>,
     /// The source's name in routes.toml

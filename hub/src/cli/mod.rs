@@ -6,6 +6,7 @@
 
 pub mod check;
 pub mod client;
+pub mod codes;
 pub mod dead_letters;
 mod exit;
 pub mod explain;
@@ -91,6 +92,7 @@ pub enum Command {
     Messages(messages::MessagesArgs),
     Message(message::MessageArgs),
     DeadLetters(dead_letters::DeadLettersArgs),
+    Codes(codes::CodesArgs),
     Tap(tap::TapArgs),
     Replay(replay::ReplayArgs),
     Reload(reload::ReloadArgs),
@@ -126,6 +128,7 @@ pub async fn execute(global: &Global, command: &Command, output: &mut Output<'_>
         Command::Messages(args) => messages::run(global, args, output).await,
         Command::Message(args) => message::run(global, args, output).await,
         Command::DeadLetters(args) => dead_letters::run(global, args, output).await,
+        Command::Codes(args) => codes::run(global, args, output).await,
         Command::Tap(args) => tap::run(global, args, output).await,
         Command::Replay(args) => replay::run(global, args, output).await,
         Command::Reload(_) => reload::run(global, output).await,

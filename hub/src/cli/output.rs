@@ -157,7 +157,7 @@ impl<'w> Output<'w> {
             _ if !self.colour => cell,
             "delivered" | "mapped" | "accepted" | "passed" | "listening" => cell.fg(Color::Green),
             "refused" | "dead-lettered" | "rejected" | "failed" | "stopped" => cell.fg(Color::Red),
-            "waiting" | "unknown" | "restarting" => cell.fg(Color::Yellow),
+            "waiting" | "held" | "unknown" | "restarting" => cell.fg(Color::Yellow),
             _ => cell,
         }
     }

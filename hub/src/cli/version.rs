@@ -28,6 +28,8 @@ const ALL_CRASH_POINTS: &[&str] = &[
     "ack_broker.before",
     "deliver.after_answer",
     "reload.after_swap",
+    "codes.after_write",
+    "release.after_commit",
 ];
 
 /// Print the version of this program

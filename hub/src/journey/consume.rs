@@ -272,6 +272,7 @@ impl<D: Domain> Consumer<D> {
             body: event.body,
             next_run: 1,
             only: None,
+            held: None,
         };
         let accepted = Accepted { message: Arc::new(message), charges: 0, suspect: false, asker: None, room: None };
         if shard.send(accepted).await.is_err() {

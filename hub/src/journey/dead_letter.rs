@@ -12,7 +12,7 @@ use super::consume::shard_of;
 use super::route::commit_surely;
 use super::{Accepted, Answered, Hub, Journaled, Only};
 use crate::store::{
-    Cause, DeliveryChange, DeliveryId, DeliveryState, Journey, MessageId, MessageRef, NewRun, OpenDelivery, Row,
+    Cause, DeliveryChange, DeliveryId, DeliveryState, Journey, MessageId, MessageRef, NewRun, OpenDelivery, Row, RunId,
     RunState, StoreError, UnitOfWork,
 };
 use crate::telemetry::Metrics;
@@ -32,6 +32,9 @@ pub enum ReplayError {
     /// It is still on its way.
     #[error("HUB0406 it is still on its way")]
     NotEnded,
+    /// It is held.
+    #[error("HUB0411 it is held until a table has its code")]
+    Held,
     /// It is not dead.
     #[error("HUB0407 it is not a dead letter")]
     NotDead,
@@ -96,6 +99,9 @@ impl Replayer {
     /// A new run of every route that takes the message now.
     pub async fn message(&self, id: MessageId) -> Result<(), ReplayError> {
         let journey = self.hub.store.journey(id).await?.ok_or(ReplayError::Unknown)?;
+        if journey.held().next().is_some() {
+            return Err(ReplayError::Held);
+        }
         let ended = journey.runs.iter().flat_map(|run| &run.deliveries).all(|delivery| delivery.state.is_end());
         if journey.runs.is_empty() || !ended {
             return Err(if journey.message.refusal.is_some() { ReplayError::Refused } else { ReplayError::NotEnded });
@@ -113,18 +119,26 @@ impl Replayer {
         if newer || !matches!(delivery.state, DeliveryState::DeadLettered | DeliveryState::Refused) {
             return Err(ReplayError::NotDead);
         }
+        if journey.held().any(|held| held.route == run.route) {
+            return Err(ReplayError::Held);
+        }
         let route = run.route.clone().ok_or(ReplayError::NotDead)?;
-        let only = Only { route, destination: Arc::clone(&delivery.destination) };
+        let only = Only { route, destination: Some(Arc::clone(&delivery.destination)) };
         self.run_again(journey, Some(only)).await
     }
 
-    /// A new run of a message whose run itself is dead.
-    pub async fn poisoned(&self, id: MessageId) -> Result<(), ReplayError> {
-        let journey = self.hub.store.journey(id).await?.ok_or(ReplayError::Unknown)?;
-        if !journey.runs.iter().any(|run| run.state == RunState::DeadLettered) {
+    /// A new run in place of one that is dead itself: by its route, or by every route if it had none.
+    pub async fn run(&self, id: RunId) -> Result<(), ReplayError> {
+        let journey = self.hub.store.journey(id.message).await?.ok_or(ReplayError::Unknown)?;
+        let run = journey.runs.iter().find(|run| run.run_no == id.run_no).ok_or(ReplayError::Unknown)?;
+        if journey.held().any(|held| run.route.is_none() || held.route == run.route) {
+            return Err(ReplayError::Held);
+        }
+        if run.state != RunState::DeadLettered || journey.is_repeated(run) {
             return Err(ReplayError::NotDead);
         }
-        self.run_again(journey, None).await
+        let only = run.route.clone().map(|route| Only { route, destination: None });
+        self.run_again(journey, only).await
     }
 
     async fn run_again(&self, journey: Journey, only: Option<Only>) -> Result<(), ReplayError> {

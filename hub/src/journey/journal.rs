@@ -171,6 +171,7 @@ impl Journaled {
             body: stored.body,
             next_run: 1,
             only: None,
+            held: None,
         }
     }
 }

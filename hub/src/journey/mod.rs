@@ -13,11 +13,13 @@ pub mod blame;
 pub mod consume;
 pub mod dead_letter;
 pub mod deliver;
+pub mod hold;
 pub mod journal;
 pub mod map;
 pub mod outbox;
 pub mod publish;
 pub mod receive;
+pub mod release;
 pub mod route;
 
 use std::sync::Arc;
@@ -32,7 +34,7 @@ use crate::admin::TapEvent;
 use crate::keys::Keys;
 use crate::limit::Limits;
 use crate::routes::{Configuration, Target};
-use crate::store::{DeliveryId, Lane, MessageId, Store};
+use crate::store::{AwaitedCode, DeliveryId, Lane, MessageId, Store};
 use crate::telemetry::Metrics;
 
 /// What every stage holds.
@@ -109,15 +111,28 @@ pub struct Journaled {
     pub next_run: u32,
     /// A replay goes this way only.
     pub only: Option<Only>,
+    /// The held run that the next one takes the place of.
+    pub held: Option<WasHeld>,
 }
 
-/// The one way that a replayed delivery goes.
+/// The one way that a message goes again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Only {
     /// The route.
     pub route: Arc<str>,
-    /// The destination or channel.
-    pub destination: Arc<str>,
+    /// The destination or channel; none: all of the route.
+    pub destination: Option<Arc<str>>,
+}
+
+/// A held run that is tried again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WasHeld {
+    /// Its number.
+    pub run_no: u32,
+    /// The lane that it keeps waiting.
+    pub lane: Option<Lane>,
+    /// The code that it waited for.
+    pub code: Option<AwaitedCode>,
 }
 
 /// A message that is in the journal and not routed yet.

@@ -182,6 +182,7 @@ impl Receiver {
                 body: new.body,
                 next_run: 1,
                 only: None,
+                held: None,
             };
             let Room { shard, memory } = room;
             shard.send(Accepted { message: Arc::new(message), charges: 0, suspect: false, asker, room: Some(memory) });

@@ -3,7 +3,8 @@
 //! In come accepted messages in the order of their commit; out go committed runs, and their deliveries
 //! to the publisher and the deliverers, in the same order (H5). A shard commits one batch before it takes
 //! the next, so that a failed commit cannot be overtaken. A message that panics in hand is charged and
-//! tried again; its neighbours go on (H8).
+//! tried again; its neighbours go on (H8). What is held goes again between two batches, in the same loop
+//! ([`release`](super::release)): nothing of its lanes is under way then.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +14,10 @@ use futures::future::LocalBoxFuture;
 use tokio::sync::mpsc;
 
 use super::blame::{self, CHARGES_MAX, InHand};
+use super::hold::{Held, View};
 use super::map::{Mapped, bury, map};
 use super::outbox::Outbox;
+use super::release::{Holding, Refusal};
 use super::{Accepted, Hub, Journaled, Live};
 use crate::actors::{Fault, Handle, Work};
 use crate::admin::TapEvent;
@@ -40,6 +43,7 @@ pub struct Router {
 pub struct Batch {
     live: Arc<Live>,
     messages: Arc<[Arc<Journaled>]>,
+    held: Arc<Held>,
     in_hand: InHand,
 }
 
@@ -57,10 +61,11 @@ impl Work for Router {
     fn work(&mut self, batch: Batch) -> LocalBoxFuture<'_, Vec<Mapped>> {
         let now = self.hub.clock.now();
         async move {
+            let mut held = View::of(batch.held);
             let mut mapped = Vec::with_capacity(batch.messages.len());
             for (place, message) in batch.messages.iter().enumerate() {
                 batch.in_hand.take(place);
-                mapped.push(map(&batch.live, &self.hub.keys, message, now));
+                mapped.push(map(&batch.live, &self.hub.keys, message, now, &mut held));
             }
             mapped
         }
@@ -80,47 +85,72 @@ pub struct Shard {
     pub accepted: mpsc::Receiver<Accepted>,
     /// Events of the domain actors; they go first.
     pub events: mpsc::Receiver<Accepted>,
+    /// What of its lanes is held.
+    pub holding: Holding,
+}
+
+/// What a shard does next.
+enum Turn {
+    /// It takes these through.
+    Batch(Vec<Accepted>),
+    /// It tries what is held again.
+    Release,
+    /// It refuses some of what is held.
+    Refuse(Refusal),
 }
 
 impl Shard {
-    /// Works until both queues are closed. An error is the end of the store.
+    /// Works until all queues are closed. An error is the end of the store.
     pub async fn run(mut self) -> Result<(), StoreError> {
-        let mut batch = Vec::with_capacity(BATCH_MAX);
-        while self.next(&mut batch).await {
-            self.take_through(std::mem::take(&mut batch)).await?;
+        while let Some(turn) = self.next().await {
+            match turn {
+                Turn::Batch(batch) => self.take_through(batch).await?,
+                Turn::Release => self.holding.begin_pass(),
+                Turn::Refuse(refusal) => self.refuse(refusal).await?,
+            }
+            if self.holding.is_releasing() {
+                self.release_some().await?;
+            }
         }
         Ok(())
     }
 
-    /// Fills `batch`; false when nothing will come any more. A suspect comes alone.
-    async fn next(&mut self, batch: &mut Vec<Accepted>) -> bool {
-        tokio::select! {
-            biased;
-            Some(event) = self.events.recv() => batch.push(event),
-            Some(message) = self.accepted.recv() => batch.push(message),
-            else => return false,
+    /// What comes next; none when nothing will come any more. During a pass over what is held it does not wait.
+    async fn next(&mut self) -> Option<Turn> {
+        let mut batch = Vec::new();
+        if !self.holding.is_releasing() {
+            tokio::select! {
+                // The first two come rarely, and must come under load too.
+                biased;
+                Ok(()) = self.holding.asked.changed() => return Some(Turn::Release),
+                Some(refusal) = self.holding.refusals.recv() => return Some(Turn::Refuse(refusal)),
+                Some(event) = self.events.recv() => batch.push(event),
+                Some(message) = self.accepted.recv() => batch.push(message),
+                else => return None,
+            }
         }
         while batch.len() < BATCH_MAX {
             let Ok(next) = self.events.try_recv().or_else(|_| self.accepted.try_recv()) else { break };
             batch.push(next);
         }
-        true
+        Some(Turn::Batch(batch))
     }
 
     /// Maps and commits a batch, and launches its deliveries. An error is the end of the store.
-    async fn take_through(&self, batch: Vec<Accepted>) -> Result<(), StoreError> {
+    pub(super) async fn take_through(&mut self, batch: Vec<Accepted>) -> Result<(), StoreError> {
         let mut rest = batch;
         while !rest.is_empty() {
             let alone = rest.first().is_some_and(|first| first.suspect);
             let count = if alone { 1 } else { rest.iter().take_while(|message| !message.suspect).count() };
             let later = rest.split_off(count);
             let live = self.hub.live.load_full();
+            let hub = Arc::clone(&self.hub);
             let mapped = if alone {
-                let _alone = self.hub.hands.write().await;
+                let _alone = hub.hands.write().await;
                 self.mark_in_hand(&rest, true).await?;
                 self.map_all(&live, &mut rest).await?
             } else {
-                let _hands = self.hub.hands.read().await;
+                let _hands = hub.hands.read().await;
                 self.map_all(&live, &mut rest).await?
             };
             self.commit(rest, mapped, alone).await?;
@@ -130,18 +160,18 @@ impl Shard {
     }
 
     /// Maps every message of the batch; one that panics is charged, and buried when it has had enough.
-    async fn map_all(&self, live: &Arc<Live>, batch: &mut [Accepted]) -> Result<Vec<Mapped>, StoreError> {
+    async fn map_all(&mut self, live: &Arc<Live>, batch: &mut [Accepted]) -> Result<Vec<Mapped>, StoreError> {
         let mut mapped: Vec<Mapped> = Vec::with_capacity(batch.len());
         while let Some(rest) = batch.get_mut(mapped.len()..).filter(|rest| !rest.is_empty()) {
             if let Some(spent) = rest.first().filter(|first| first.charges >= CHARGES_MAX) {
-                mapped.push(bury(live, &spent.message, blame::deadly("route and map"), self.hub.clock.now()));
+                let buried = bury(live, &spent.message, blame::deadly("route and map"), self.hub.clock.now());
+                self.note(&mut mapped, [buried]);
                 continue;
             }
             let in_hand = InHand::default();
-            let messages: Arc<[_]> = rest.iter().map(|accepted| Arc::clone(&accepted.message)).collect();
-            let job = Batch { live: Arc::clone(live), messages, in_hand: in_hand.clone() };
+            let job = self.job(live, rest, in_hand.clone());
             match self.router.ask(job).await {
-                Ok(done) => mapped.extend(done),
+                Ok(done) => self.note(&mut mapped, done),
                 Err(Fault::Stopped) => return Err(StoreError::Closed),
                 Err(Fault::Panicked(place)) => {
                     self.hub.metrics.panics.get_or_create(&Of { name: "route and map".to_owned() }).inc();
@@ -153,8 +183,10 @@ impl Shard {
                     if accepted.charges >= CHARGES_MAX {
                         let cause = blame::poisoned("route and map", &place);
                         let buried = bury(live, &accepted.message, cause, self.hub.clock.now());
-                        mapped.extend(self.map_before(live, rest, guilty).await?);
-                        mapped.push(buried);
+                        let before = rest.get(..guilty).unwrap_or_default();
+                        let without = self.job(live, before, InHand::default());
+                        let innocent = self.router.ask(without).await.map_err(|_| StoreError::Closed)?;
+                        self.note(&mut mapped, innocent.into_iter().chain([buried]));
                     }
                 }
             }
@@ -162,11 +194,17 @@ impl Shard {
         Ok(mapped)
     }
 
-    /// The innocent ones in front of a message that is to be buried.
-    async fn map_before(&self, live: &Arc<Live>, rest: &[Accepted], guilty: usize) -> Result<Vec<Mapped>, StoreError> {
-        let messages: Arc<[_]> = rest.iter().take(guilty).map(|accepted| Arc::clone(&accepted.message)).collect();
-        let job = Batch { live: Arc::clone(live), messages, in_hand: InHand::default() };
-        self.router.ask(job).await.map_err(|_| StoreError::Closed)
+    /// What is held now is seen by those that are mapped next.
+    fn note(&mut self, mapped: &mut Vec<Mapped>, done: impl IntoIterator<Item = Mapped>) {
+        for one in done {
+            self.holding.note(&self.hub.metrics, &one);
+            mapped.push(one);
+        }
+    }
+
+    fn job(&self, live: &Arc<Live>, batch: &[Accepted], in_hand: InHand) -> Batch {
+        let messages = batch.iter().map(|accepted| Arc::clone(&accepted.message)).collect();
+        Batch { live: Arc::clone(live), messages, held: Arc::clone(&self.holding.held), in_hand }
     }
 
     async fn charge(&self, accepted: &Accepted, in_hand: bool) -> Result<(), StoreError> {
@@ -181,7 +219,7 @@ impl Shard {
         Ok(())
     }
 
-    async fn commit(&self, batch: Vec<Accepted>, mut mapped: Vec<Mapped>, alone: bool) -> Result<(), StoreError> {
+    async fn commit(&mut self, batch: Vec<Accepted>, mut mapped: Vec<Mapped>, alone: bool) -> Result<(), StoreError> {
         let mut units: Vec<UnitOfWork> = mapped.iter_mut().map(Mapped::take_unit).collect();
         if let (true, Some(unit), Some(accepted)) = (alone, units.first_mut(), batch.first()) {
             unit.push(out_of_hand(accepted));
@@ -189,8 +227,19 @@ impl Shard {
         let outcomes = self.commit_surely(units).await?;
         for ((accepted, one), outcome) in batch.into_iter().zip(mapped).zip(outcomes) {
             let one = match outcome {
-                Outcome::Failed(error) => self.bury(&accepted, &error).await?,
-                Outcome::Committed(_) | Outcome::Repeat { .. } | Outcome::AlreadyApplied | Outcome::Conflict => one,
+                Outcome::Committed(_) => {
+                    self.holding.note_late(&accepted.message, &one);
+                    one
+                }
+                refused if accepted.message.held.is_some() => {
+                    self.bury_release(&accepted, &one, &refused).await?;
+                    Mapped::default()
+                }
+                Outcome::Failed(error) => {
+                    self.holding.forget(&self.hub.metrics, &one);
+                    self.bury(&accepted, &error).await?
+                }
+                Outcome::Repeat { .. } | Outcome::AlreadyApplied | Outcome::Conflict => one,
             };
             for (route, state) in &one.runs {
                 Metrics::count(&self.hub.metrics.runs, route, state.word());
@@ -244,7 +293,7 @@ impl Shard {
 }
 
 /// The message is alone in hand no more.
-fn out_of_hand(accepted: &Accepted) -> Row {
+pub(super) fn out_of_hand(accepted: &Accepted) -> Row {
     Row::Charge(Charge { message: accepted.message.id, charges: accepted.charges, in_hand: false })
 }
 

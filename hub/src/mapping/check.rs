@@ -122,6 +122,7 @@ impl<'c> Checker<'c> {
             TargetFormat::Hl7v2(kind) => Layout::Hl7(self.segments(&flat, level, kind)),
         };
         self.warn_of_unused_names(&names);
+        self.compiler.source = Arc::clone(origin);
         declared.tests.iter().for_each(|test| self.test(test, &to));
         let each = match each {
             None => None,

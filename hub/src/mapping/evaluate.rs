@@ -76,14 +76,18 @@ impl<'r> Evaluator<'r> {
     pub fn positions(&self, each: &Each, at: &Position<'r>) -> Vec<Position<'r>> {
         match (each, self.ground, at.scope) {
             (Each::Here, Ground::Hl7(_) | Ground::Json(_), _) => vec![Position { number: 1, ..*at }],
-            (Each::Group { name, from_root }, Ground::Hl7(message), Some(scope)) => {
-                let within = if *from_root { message.whole() } else { scope };
-                let scopes = message.groups(&within, name).into_iter();
+            (Each::Group { names, from_root }, Ground::Hl7(message), Some(scope)) => {
+                let mut scopes = vec![if *from_root { message.whole() } else { scope }];
+                for name in names {
+                    scopes = scopes.iter().flat_map(|within| message.groups(within, name)).collect();
+                }
+                let scopes = scopes.into_iter();
                 scopes.map(|found| Position { scope: Some(found), item: Item::Nothing, number: 1 }).collect()
             }
             (Each::Field { path, datatype, from_root }, Ground::Hl7(message), Some(scope)) => {
                 let within = if *from_root { message.whole() } else { scope };
-                let values = message.find_all(&within, path).into_iter().filter(|value| !value.is_empty());
+                let values =
+                    message.find_all(&within, path).into_iter().filter(|value| !value.is_empty() && !value.is_null());
                 let fields = values.map(|value| Item::Field(Field { value, datatype: *datatype }));
                 fields.map(|item| Position { scope: at.scope, item, number: 1 }).collect()
             }

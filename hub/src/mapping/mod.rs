@@ -25,6 +25,7 @@ mod parse;
 mod plan;
 mod run;
 mod segments;
+mod table_rows;
 mod tables;
 #[cfg(test)]
 mod testing;
@@ -40,6 +41,7 @@ pub use functions::{Function, catalogue};
 pub use lineage::{Lineage, Nowhere, Origin, Written};
 pub use plan::{Mapping, MessageType, SourceFormat, TargetFormat};
 pub(crate) use run::Question;
+pub use table_rows::{NewRow, RowError, add_row};
 pub use tables::{Row, Table, Tables, Unknown};
 pub use trial::TestResult;
 pub(crate) use trial::{Fixtures, test_context};

@@ -234,8 +234,8 @@ pub(super) struct PartPlan {
 pub(super) enum Each {
     /// Nothing: once, for the place in hand.
     Here,
-    /// A group or segment of an HL7 v2 message.
-    Group { name: String, from_root: bool },
+    /// A group or segment of an HL7 v2 message, with the groups on the way to it.
+    Group { names: Vec<String>, from_root: bool },
     /// The repetitions of a field.
     Field { path: Path, datatype: DataType, from_root: bool },
     /// The items of a list in JSON.

@@ -45,6 +45,13 @@ impl Files {
         (Files { routes, mappings, fragments, tables, root }, findings)
     }
 
+    /// Another text for the file of this name.
+    pub fn replace(&mut self, name: &str, text: &str) {
+        for file in self.mappings.iter_mut().chain(&mut self.tables).filter(|file| file.name() == name) {
+            *file = Arc::new(SourceText::new(name, text));
+        }
+    }
+
     /// Every file, `routes.toml` first, the others by name.
     pub fn all(&self) -> impl Iterator<Item = &Arc<SourceText>> {
         std::iter::once(&self.routes).chain(&self.mappings).chain(&self.fragments).chain(&self.tables)

@@ -260,7 +260,17 @@ pub struct Loaded {
 impl Configuration {
     /// Reads `routes_file` and the folder `mappings/` beside it.
     pub fn load(routes_file: &Path) -> Result<Loaded, Findings> {
-        let (files, mut findings) = Files::read(routes_file);
+        Configuration::checked(Files::read(routes_file))
+    }
+
+    /// The same, as if the file called `name` had this text.
+    pub fn load_with(routes_file: &Path, name: &str, text: &str) -> Result<Loaded, Findings> {
+        let (mut files, findings) = Files::read(routes_file);
+        files.replace(name, text);
+        Configuration::checked((files, findings))
+    }
+
+    fn checked((files, mut findings): (Files, Findings)) -> Result<Loaded, Findings> {
         Configuration::of(files, &mut findings)
             .map(|configuration| {
                 findings.settle();

@@ -69,6 +69,7 @@ broken! {
     places_in_long_and_escaped_strings_are_true: "11-long-strings";
     elements_that_cannot_be_written_are_shown: "12-elements";
     elements_that_must_be_there_are_shown: "13-missing-elements";
+    segments_and_fields_that_cannot_be_written_are_shown: "14-segments";
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! a store that is wrong on purpose ([`wrong`]) and that the check finds out.
 
 mod conditions;
+mod holds;
 mod life;
 mod outbox;
 mod pages;
@@ -134,6 +135,11 @@ macro_rules! with_all_checks {
             outbox: open_deliveries_are_the_oldest_first,
             outbox: a_delivery_is_open_until_it_ends,
             outbox: an_output_reads_back,
+            holds: held_runs_read_back_in_the_order_of_the_journal,
+            holds: a_held_run_is_let_go_once,
+            holds: what_is_held_is_there_after_a_stop,
+            holds: codes_are_counted_by_table_code_and_source,
+            holds: pages_of_codes_are_complete_and_do_not_overlap,
             people: a_message_reads_back_whole,
             people: a_journey_is_complete,
             people: a_message_stands_where_its_worst_part_stands,

@@ -68,6 +68,30 @@ fn digit_of(byte: u8) -> Result<i64, NotAnId> {
     i64::try_from(digit).map_err(|_| NotAnId)
 }
 
+/// One pass of a route over a message: `message.run`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunId {
+    /// The message.
+    pub message: MessageId,
+    /// The run of that message, from 1.
+    pub run_no: u32,
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.message, self.run_no)
+    }
+}
+
+impl FromStr for RunId {
+    type Err = NotAnId;
+
+    fn from_str(text: &str) -> Result<Self, NotAnId> {
+        let (message, run_no) = text.split_once('.').ok_or(NotAnId)?;
+        Ok(RunId { message: message.parse()?, run_no: run_no.parse().map_err(|_| NotAnId)? })
+    }
+}
+
 /// One output to one destination: `message.run.delivery`. Its text is the CloudEvents id, the inbox
 /// key and the idempotency key of everything that leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

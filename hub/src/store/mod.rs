@@ -7,6 +7,7 @@
 
 #[cfg(test)]
 pub(crate) mod contract;
+pub mod held;
 pub mod ids;
 pub mod rows;
 pub mod sqlite;
@@ -18,7 +19,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use self::ids::{DeliveryId, MessageId, NotAnId};
+pub use self::held::*;
+pub use self::ids::{DeliveryId, MessageId, NotAnId, RunId};
 pub use self::rows::*;
 pub use self::standing::{DeliveryStanding, RunStanding, standing};
 pub use self::view::*;
@@ -53,10 +55,14 @@ pub enum Row {
     AssignNumber(AssignedNumber),
     /// Condition: the delivery is open. Else [`Outcome::Conflict`].
     ChangeDelivery(DeliveryChange),
+    /// Condition: the run is held. It is no more. Else [`Outcome::Conflict`].
+    LetGo(RunId),
     /// Condition: no repeat. Else [`Outcome::Repeat`].
     Message(Box<NewMessage>),
     /// A pass of a route. The message then counts as routed.
     Run(NewRun),
+    /// A run is held.
+    Hold(NewHeld),
     /// A document.
     Output(NewOutput),
     /// A place in the outbox.
@@ -206,6 +212,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Dead-lettered deliveries and runs, newest first.
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, StoreError>;
+
+    /// Held runs, in the order of the journal.
+    async fn held(&self, filter: HeldFilter) -> Result<Vec<HeldRun>, StoreError>;
+
+    /// A page of the codes that messages are held for.
+    async fn held_codes(&self, filter: CodeFilter) -> Result<CodePage, StoreError>;
 
     /// What the messages after `after` can be found by, in journal order, for the search index.
     async fn terms_after(&self, after: MessageId, limit: usize) -> Result<Vec<(MessageId, Vec<Term>)>, StoreError>;

@@ -51,8 +51,10 @@ stored_enum! {
         Filtered = 2, "filtered";
         /// The mapping cannot make a document of it: an end.
         Refused = 3, "refused";
-        /// It was charged too often: an end.
+        /// It was charged too often, or cannot be stored, or what it waited for was refused: an end.
         DeadLettered = 4, "dead-lettered";
+        /// It waits for a code, or behind a run of its lane that does. A later run of its route ends that.
+        Held = 5, "held";
     }
 }
 

@@ -87,6 +87,8 @@ pub enum MessageState {
     Accepted,
     /// A delivery waits for its next attempt.
     Waiting,
+    /// A run of it is held.
+    Held,
     /// Every delivery was taken.
     Delivered,
     /// No route took it.
@@ -99,9 +101,10 @@ pub enum MessageState {
 
 impl MessageState {
     /// All states, in the order of the journey.
-    pub const ALL: [MessageState; 6] = [
+    pub const ALL: [MessageState; 7] = [
         MessageState::Accepted,
         MessageState::Waiting,
+        MessageState::Held,
         MessageState::Delivered,
         MessageState::Filtered,
         MessageState::Refused,
@@ -113,6 +116,7 @@ impl MessageState {
         match self {
             MessageState::Accepted => "accepted",
             MessageState::Waiting => "waiting",
+            MessageState::Held => "held",
             MessageState::Delivered => "delivered",
             MessageState::Filtered => "filtered",
             MessageState::Refused => "refused",
@@ -133,6 +137,8 @@ impl MessageState {
             MessageState::DeadLettered
         } else if refused || run(RunState::Refused) || delivery(DeliveryState::Refused) {
             MessageState::Refused
+        } else if run(RunState::Held) {
+            MessageState::Held
         } else if delivery(DeliveryState::Waiting) {
             MessageState::Waiting
         } else if runs.is_empty() || delivery(DeliveryState::Ready) {
@@ -208,6 +214,19 @@ pub struct Journey {
     pub runs: Vec<JourneyRun>,
     /// Messages that are its effects: the events of a domain actor.
     pub effects: Vec<(MessageId, Arc<str>)>,
+}
+
+impl Journey {
+    /// Whether a later run took the place of `run`: one of its route, or any if no route had taken the message.
+    pub fn is_repeated(&self, run: &JourneyRun) -> bool {
+        let repeats = |later: &JourneyRun| run.route.is_none() || later.route == run.route;
+        self.runs.iter().any(|later| later.run_no > run.run_no && repeats(later))
+    }
+
+    /// The runs that are held now.
+    pub fn held(&self) -> impl Iterator<Item = &JourneyRun> {
+        self.runs.iter().filter(|run| run.state == RunState::Held && !self.is_repeated(run))
+    }
 }
 
 /// One run of a journey.

@@ -18,9 +18,13 @@ async fn every_state_has_its_message_and_the_list_is_newest_first() {
     let served = fake.serve();
     let newest_first: Vec<MessageId> = all.iter().rev().copied().collect();
     assert_eq!(ids(&served.get("/api/v1/messages").await), named(&newest_first));
-    for (state, expected) in
-        [("accepted", &all[..1]), ("waiting", &all[1..2]), ("delivered", &all[2..3]), ("filtered", &all[3..4])]
-    {
+    for (state, expected) in [
+        ("accepted", &all[..1]),
+        ("waiting", &all[1..2]),
+        ("delivered", &all[2..3]),
+        ("filtered", &all[3..4]),
+        ("held", &all[6..]),
+    ] {
         assert_eq!(ids(&served.get(&format!("/api/v1/messages?state={state}")).await), named(expected), "{state}");
     }
     let dead = served.get("/api/v1/messages?state=dead-lettered&source=clinic").await;

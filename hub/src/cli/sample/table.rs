@@ -184,7 +184,7 @@ impl Line {
             Some(MessageState::Delivered) => Color::Green,
             Some(MessageState::Filtered) => Color::Grey,
             Some(MessageState::Accepted | MessageState::Waiting) => Color::Cyan,
-            Some(MessageState::Refused | MessageState::DeadLettered) => Color::Yellow,
+            Some(MessageState::Refused | MessageState::DeadLettered | MessageState::Held) => Color::Yellow,
             None => Color::Red,
         }
     }
@@ -237,6 +237,7 @@ fn story(outcome: &Outcome) -> Vec<String> {
         MessageState::Filtered => told.push("no route takes it".to_owned()),
         MessageState::Accepted
         | MessageState::Waiting
+        | MessageState::Held
         | MessageState::Delivered
         | MessageState::Refused
         | MessageState::DeadLettered => told.extend(effect(outcome)),

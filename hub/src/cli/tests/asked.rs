@@ -87,7 +87,7 @@ async fn dead_letters_are_listed_shown_and_replayed() {
     assert!(shown.contains("dead-lettered") && !shown.contains(CANARY), "{shown}");
     let replayed = hub(&["dead-letters", "replay", "--all", "--http", &http]).await.ended(Exit::Success).printed;
     assert_eq!(replayed.matches("replayed").count(), 2, "{replayed}");
-    assert_eq!(*fake.done.lock().unwrap(), [format!("poisoned {poisoned}"), format!("delivery {delivery}")]);
+    assert_eq!(*fake.done.lock().unwrap(), [format!("run {poisoned}.1"), format!("delivery {delivery}")]);
     let mixed = hub(&["dead-letters", "replay", "nothing", &delivery, "--http", &http, "--json"]).await;
     let results = mixed.ended(Exit::Failed).json();
     assert_eq!(results["letters"][0]["replayed"], false);
@@ -215,4 +215,35 @@ async fn over_tls_only_holders_of_a_certificate_get_an_answer() {
     }
     hub(&["messages", "--http", &http]).await.ended(Exit::Io);
     served.stop().await;
+}
+
+#[actix_web::test]
+async fn codes_are_listed_added_and_refused() {
+    let (fake, served, _, http) = busy().await;
+    assert_eq!(hub(&["codes", "--http", &http]).await.ended(Exit::Success).printed, "no message is held for a code\n");
+    for (minute, code) in [(3, Some("SC")), (4, Some("SC")), (5, None)] {
+        let id = fake.message("ward", &format!("H-{minute}"), minute, b"MSH|").await;
+        fake.hold(id, code).await;
+    }
+    let listed = " TABLE   CODE  SOURCE  MESSAGES  OLDEST                         NEWEST\n \
+        routes  SC    ward    2         2026-11-05 07:33:00.000+00:00  2026-11-05 07:34:00.000+00:00\n\
+        1 more waits behind them\n";
+    assert_eq!(hub(&["codes", "--http", &http]).await.ended(Exit::Success).printed, listed);
+    assert_eq!(hub(&["codes", "list", "--table", "routes", "--http", &http]).await.printed, listed);
+    let none = hub(&["codes", "--source", "clinic", "--http", &http, "--json"]).await.ended(Exit::Success).json();
+    assert_eq!(none["codes"], serde_json::json!([]));
+    let added = hub(&["codes", "add", "routes", "SC", "x", "--http", &http]).await.ended(Exit::Success).printed;
+    assert!(added.starts_with("the table routes has the code; ") && added.contains(&"0".repeat(64)), "{added}");
+    let coding = ["codes", "add", "routes", "IM", "--http", &http, "--coding", "urn:x", "1", "Into the muscle"];
+    hub(&coding).await.ended(Exit::Success);
+    let unknown = hub(&["codes", "add", "rooms", "SC", "x", "--http", &http]).await.ended(Exit::Failed);
+    assert_eq!(unknown.complaint, "HUB0814 there is no such table");
+    let refused = hub(&["codes", "refuse", "routes", "SC", "--http", &http]).await.ended(Exit::Success).printed;
+    assert!(refused.starts_with("1 is a dead letter now"), "{refused}");
+    hub(&["codes", "refuse", "routes", "ZZ", "--source", "ward", "--http", &http]).await.ended(Exit::Failed);
+    served.stop().await;
+    let done = fake.done.lock().unwrap();
+    assert_eq!(done[0], "add routes SC Value(\"x\")");
+    assert!(done[1].contains("display: Some(\"Into the muscle\")"), "{done:?}");
+    assert_eq!(done[3..], ["refuse routes SC all", "refuse routes ZZ ward"]);
 }

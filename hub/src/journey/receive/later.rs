@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::answer::Asked;
 use super::{Candidate, Receiver, charset_rule};
 use crate::journey::{Answered, Hub};
-use crate::store::MessageId;
+use crate::store::{MessageId, RunState};
 
 /// How long an application answer is waited for.
 const APPLICATION_DEADLINE: Duration = Duration::from_secs(10);
@@ -63,7 +63,9 @@ async fn look_up(hub: &Hub, id: MessageId) -> Option<Answered> {
     loop {
         let journey = hub.store.journey(id).await.ok().flatten()?;
         if !journey.runs.is_empty() {
-            let refused = journey.runs.into_iter().find_map(|run| run.cause);
+            // What is held was taken.
+            let ended = journey.runs.into_iter().filter(|run| run.state != RunState::Held);
+            let refused = ended.filter_map(|run| run.cause).next();
             return Some(refused.map_or(Answered::Taken, Answered::Refused));
         }
         tokio::time::sleep(REPEAT_LOOK_EVERY).await;

@@ -11,7 +11,7 @@ use crate::mapping::json_path::JsonPath;
 use crate::mapping::plan::Each;
 
 impl Checker<'_> {
-    /// `ORDER`, `NTE`, `PID-3` or `dosageInstruction[*]`.
+    /// `ORDER`, `NTE`, `ORDER_DETAIL.NTE`, `PID-3` or `dosageInstruction[*]`.
     pub(super) fn each(&mut self, text: &Text, ground: Ground<'_>) -> Option<Each> {
         if ground.kind == PathKind::Json {
             let path =
@@ -46,15 +46,17 @@ impl Checker<'_> {
     }
 
     fn each_group(&mut self, text: &Text, ground: Ground<'_>) -> Option<Each> {
-        let (from_root, name) = from_root(&text.value);
-        let is_segment = name.len() == 3;
-        let exists = |structure: &&str| match is_segment {
-            true => name.starts_with('Z') || hl7v2::grammar::segment_exists(structure, None, name),
-            false => hl7v2::grammar::group_exists(structure, name),
-        };
+        let (from_root, path) = from_root(&text.value);
         let structures = ground.structures;
-        let known = if structures.is_empty() { is_segment } else { structures.iter().any(exists) };
-        if !known {
+        let exists = |structure: &&str, name: &str| match name.len() {
+            3 => name.starts_with('Z') || hl7v2::grammar::segment_exists(structure, None, name),
+            _ => hl7v2::grammar::group_exists(structure, name),
+        };
+        let is_known = |name: &&str| match structures {
+            [] => name.len() == 3,
+            _ => structures.iter().any(|structure| exists(structure, name)),
+        };
+        if let Some(name) = path.split('.').find(|name| !is_known(name)) {
             let groups: Vec<&str> =
                 structures.iter().flat_map(|structure| hl7v2::grammar::groups_of(structure)).collect();
             let help = did_you_mean(name, groups.iter().copied()).or_else(|| {
@@ -65,7 +67,7 @@ impl Checker<'_> {
             self.report(codes::NOT_IN_MESSAGE, text.span.clone(), message, help);
             return None;
         }
-        Some(Each::Group { name: name.to_owned(), from_root })
+        Some(Each::Group { names: path.split('.').map(str::to_owned).collect(), from_root })
     }
 }
 

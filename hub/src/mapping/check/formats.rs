@@ -1,6 +1,6 @@
 //! `from` and `to`: what a mapping reads and writes.
 
-use adapters::hl7v2::grammar::{Version, message_structure};
+use adapters::hl7v2::grammar::{Grammar, Version, message_structure};
 use adapters::{fhir, hl7v2};
 
 use super::Checker;
@@ -92,8 +92,10 @@ fn message_type(text: &str) -> Option<MessageType> {
 impl MessageType {
     /// The type as a version writes it: MSH-9.3 came with 2.3.1, and names what the version calls the structure.
     fn written_in(self, version: Version) -> MessageType {
-        let structure = message_structure(version, &self.code, &self.trigger, "").map(|structure| structure.name());
-        MessageType { structure: structure.filter(|_| version > Version::V2_3), version, ..self }
+        let known = self.structure.filter(|name| Grammar::of(version).structure(name).is_some());
+        let nearest = || message_structure(version, &self.code, &self.trigger, "").map(|structure| structure.name());
+        let structure = known.or_else(nearest).filter(|_| version > Version::V2_3);
+        MessageType { structure, version, ..self }
     }
 }
 

@@ -15,7 +15,7 @@ mod values;
 use std::sync::Arc;
 
 use adapters::hl7v2::edit::Place;
-use adapters::hl7v2::grammar::{Grammar, Part, Resolved, Unknown, Usage, message_structure};
+use adapters::hl7v2::grammar::{Grammar, Part, Resolved, Unknown, Usage, WITHDRAWN, message_structure};
 
 use self::order::{Key, Misplaced, Placer, Position};
 use self::outline::{Outline, Scope};
@@ -79,6 +79,11 @@ impl<'c> Checker<'c> {
     /// The segments of a mapping.
     pub(super) fn segments(&mut self, flat: &Flat<'c>, level: Level<'_>, kind: &MessageType) -> Segments {
         let structure = message_structure(kind.version, &kind.code, &kind.trigger, "");
+        if let Some(nearest) = structure.map(|structure| structure.version).filter(|nearest| *nearest != kind.version) {
+            let message = format!("HL7 v{} has no message {}^{}", kind.version, kind.code, kind.trigger);
+            let help = format!("the nearest version that has it is {nearest}: `\"MSH-12\" = '\"{nearest}\"'`");
+            self.report(codes::BAD_VALUE, declared.to.span.clone(), message, Some(help));
+        }
         let outline = structure.map(|structure| Outline::of(structure, structure.version));
         let within = Within { outline: outline.as_ref(), scope: Scope::MESSAGE };
         self.segment_level(flat, level, within)
@@ -155,17 +160,7 @@ impl<'c> Checker<'c> {
         if to.contains('-') {
             return self.field_list(placed, target, level, draft);
         }
-        let after = block.after.as_ref().map(|after| after.value.as_str());
-        let mut inner = Vec::new();
-        segments_in(block, &mut inner);
-        let position = draft.placer.block(to, inner, after);
-        let position = position.map_err(|why| match (&why, &block.after) {
-            (Misplaced::NothingBefore | Misplaced::Behind(_), Some(after)) => {
-                self.report_misplaced(after, to, why, draft.within);
-            }
-            _ => self.report_misplaced(target, to, why, draft.within),
-        });
-        let position = position.ok();
+        let position = self.block_position(block, target, draft);
         let scope = position.as_ref().and_then(|position| position.scope);
         // Inside a block that has no place, nothing is known.
         let outline = draft.within.outline.filter(|_| scope.is_some());
@@ -177,6 +172,21 @@ impl<'c> Checker<'c> {
         if let Some(compiled) = compiled {
             draft.entries.push(Entry::new(position, to, (target, placed.origin), SegmentsPart::Block(compiled)));
         }
+    }
+
+    fn block_position(&mut self, block: &DeclaredBlock, to: &Text, draft: &mut Draft<'_>) -> Option<Position> {
+        let mut names = Vec::new();
+        segments_in(block, &mut names);
+        let why = match draft.placer.block(&to.value, names, block.after.as_ref().map(|after| after.value.as_str())) {
+            Ok(position) => return Some(position),
+            Err(why) => why,
+        };
+        let at = match (&why, &block.after) {
+            (Misplaced::NothingBefore | Misplaced::Behind(_), Some(after)) => after,
+            _ => to,
+        };
+        self.report_misplaced(at, &to.value, why, draft.within);
+        None
     }
 
     fn report_misplaced(&mut self, at: &Text, name: &str, why: Misplaced, within: Within<'_>) {
@@ -260,6 +270,10 @@ impl<'c> Checker<'c> {
     }
 
     fn report_no_field(&mut self, target: &Text, unknown: &Unknown) {
+        if let Some(field) = unknown.within.strip_suffix(&format!(" ({WITHDRAWN})")) {
+            let message = format!("HL7 v{} has withdrawn {field}", unknown.version);
+            return self.report(codes::NOT_IN_SEGMENT, target.span.clone(), message, None);
+        }
         match unknown.part {
             Part::Field | Part::Component | Part::Subcomponent => {
                 self.report(codes::NOT_IN_SEGMENT, target.span.clone(), unknown.to_string(), nearby(unknown));
@@ -297,6 +311,9 @@ fn segments_in(block: &DeclaredBlock, names: &mut Vec<String>) {
 
 /// What was probably meant, or what there is.
 fn known_in(outline: &Outline, scope: Scope, name: &str) -> Option<String> {
+    if matches!(scope, Scope::Slot(_)) {
+        return Some("let a block of its own write it, or one that adds the group that has both".to_owned());
+    }
     let known = if name.len() == 3 { outline.segment_names(scope) } else { outline.group_names(scope) };
     let names = || known.iter().copied();
     let few = (1..=LISTED_MAX).contains(&known.len());

@@ -66,7 +66,9 @@ impl Walk<'_, '_> {
         let structure = known.next()?;
         let usual = resolve(Version::USUAL, structure, path).ok()?.element().and_then(|usual| outside(usual, code))?;
         let of_version = |version: Version| Grammar::of(version).resolve(structure, path).ok()?.element();
-        let may_have = |element: &Element| outside(element, code).is_none();
+        // Older versions leave out which table a component has.
+        let says_nothing = |element: &Element| element.data_type == "ID" && element.table.is_none();
+        let may_have = |element: &Element| !says_nothing(element) && outside(element, code).is_none();
         let is_known = Version::ALL.into_iter().filter_map(of_version).any(may_have);
         (!is_known).then_some(usual)
     }

@@ -7,7 +7,7 @@ use adapters::hl7v2::grammar::table;
 use super::text::trimmed;
 use super::{Arguments, Environment, Example, Function, Kind, Takes, one, optional};
 use crate::mapping::error::Fault;
-use crate::mapping::tables::Row;
+use crate::mapping::tables::{Row, Unknown};
 use crate::mapping::value::{Field, Val};
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -124,7 +124,8 @@ fn codings<'r>(arguments: &mut Arguments<'r>) -> Result<Codings<'r>, Fault> {
         },
     };
     if let (Some(table), Some(code)) = (arguments.table, code) {
-        let known = table.row(&code).map(Row::value);
+        let standard = || if let Unknown::Default(row) = table.unknown() { Some(row) } else { None };
+        let known = table.row(&code).or_else(standard).map(Row::value);
         if let Some(coding @ Val::Object(_)) = known {
             // What the table says of the sender's bare code stands instead of it.
             codings.retain(|one| !is_bare(one, &code));
@@ -215,12 +216,15 @@ pub(super) fn system_uri<'r>(name: &str, environment: &Environment<'r>) -> Cow<'
     Cow::Owned(environment.local_system(name))
 }
 
-/// Numbers with dots between them, at least three, the first 0 to 2.
+/// Numbers with dots between them, none with a zero before it, the first 0 to 2. Of fewer than four, it is rather a
+/// version that somebody put there.
 pub(super) fn is_oid(text: &str) -> bool {
     let parts: Vec<&str> = text.split('.').collect();
-    parts.len() >= 3
-        && parts.iter().all(|part| !part.is_empty() && part.bytes().all(|digit| digit.is_ascii_digit()))
-        && matches!(parts.first(), Some(&("0" | "1" | "2")))
+    let is_arc = |part: &&str| {
+        let is_number = !part.is_empty() && part.bytes().all(|digit| digit.is_ascii_digit());
+        is_number && (*part == "0" || !part.starts_with('0'))
+    };
+    parts.len() >= 4 && parts.iter().all(is_arc) && matches!(parts.first(), Some(&("0" | "1" | "2")))
 }
 
 /// A scheme and something after it.

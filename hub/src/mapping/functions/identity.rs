@@ -270,8 +270,8 @@ fn of_authority(parts: [Option<Cow<'_, str>>; 3]) -> Val<'_> {
 /// A universal id as URI; `None` if it is of a kind that has none.
 fn universal_uri(universal: &str, kind: Option<&str>) -> Option<String> {
     match kind {
-        Some("ISO") => Some(format!("urn:oid:{universal}")),
-        Some("UUID" | "GUID") => Some(format!("urn:uuid:{}", universal.to_lowercase())),
+        Some("ISO") if is_oid(universal) => Some(format!("urn:oid:{universal}")),
+        Some("UUID" | "GUID") => uuid::Uuid::parse_str(universal).ok().map(|uuid| uuid.urn().to_string()),
         _ if is_uri(universal) => Some(universal.to_owned()),
         _ if is_oid(universal) => Some(format!("urn:oid:{universal}")),
         _ => None,

@@ -18,7 +18,7 @@ fn every_function_says_what_it_does_and_shows_itself() {
     for function in catalogue() {
         assert!(function.doc.ends_with('.'), "{}", function.name);
         assert!(function.example.expression.contains(function.name), "{}", function.name);
-        assert!(!function.parameters.is_empty(), "{}", function.name);
+        assert!(!function.parameters.is_empty() || function.name == "null", "{}", function.name);
     }
     let count = names.len();
     names.sort_unstable();

@@ -1,5 +1,7 @@
 //! The function of repeat patterns: Timing (HL7 table 0335, FHIR R4 `Timing.repeat`).
 
+use adapters::hl7v2::grammar::table;
+
 use super::text::trimmed;
 use super::{Arguments, Example, Function, Kind, Takes, one};
 use crate::mapping::error::Fault;
@@ -11,7 +13,7 @@ const GTS: &str = "http://terminology.hl7.org/CodeSystem/v3-GTSAbbreviation";
 /// The system of HL7's own patterns.
 const TABLE_0335: &str = "http://terminology.hl7.org/CodeSystem/v2-0335";
 
-/// Patterns that are in [`GTS`]; the others are in [`TABLE_0335`].
+/// Patterns that are in [`GTS`].
 const IN_GTS: [&str; 16] =
     ["BID", "TID", "QID", "QOD", "QD", "Q1H", "Q2H", "Q3H", "Q4H", "Q6H", "Q8H", "AM", "PM", "BED", "WK", "MO"];
 
@@ -19,7 +21,7 @@ pub(super) const FUNCTIONS: &[Function] = &[Function {
     name: "timing",
     parameters: &[one("pattern", Kind::Value)],
     returns: Kind::Structure,
-    doc: "A FHIR Timing from a repeat pattern (TQ1-3, RXE-1.2): `BID`, `Q6H`, `QAM`, `ACM` and their like get how often and when; any other pattern is kept as code and text.",
+    doc: "A FHIR Timing from a repeat pattern (TQ1-3, RXE-1.2): `BID`, `Q6H`, `QAM`, `ACM` and their like get how often and when; a pattern that is no code of a table is kept as text.",
     example: Example {
         given: "TQ1|1||BID",
         expression: "TQ1-3.1 | timing",
@@ -36,11 +38,14 @@ fn timing<'r>(arguments: &mut Arguments<'r>) -> Result<Val<'r>, Fault> {
     let repeat = repeat(&pattern);
     let mut elements = Vec::with_capacity(2);
     let mut concept = Vec::with_capacity(2);
-    if let Some(repeat) = repeat {
-        let system = if IN_GTS.contains(&pattern.as_str()) { GTS } else { TABLE_0335 };
-        if !repeat.is_empty() {
-            elements.push(("repeat", Val::Object(repeat)));
-        }
+    let known = |system: &&str| match *system {
+        GTS => IN_GTS.contains(&pattern.as_str()),
+        _ => table("0335").is_some_and(|patterns| patterns.code(&pattern).is_some()),
+    };
+    let system = [GTS, TABLE_0335].into_iter().find(known);
+    elements.extend(repeat.filter(|repeat| !repeat.is_empty()).map(|repeat| ("repeat", Val::Object(repeat))));
+    // Of patterns with a number, the table has a few as examples.
+    if let Some(system) = system {
         let coding = Val::Object(vec![("system", Val::from(system)), ("code", Val::from(pattern))]);
         concept.push(("coding", Val::List(vec![coding])));
     }

@@ -91,10 +91,22 @@ from    = "event"
 to      = "hl7v2 RRE^O12"
 
 [set]
+"MSA-1"   = '"AA"'
+"MSA-2"   = 'id | required'
 "ORC-1"   = '"OK"'
 "ORC-2.1" = 'data.identifier[0].value | required'
 "ORC-9"   = 'time | hl7_datetime'
-"RXE-7.2" = 'data.dosageInstruction[*].text'
+"ORC-16.2" = 'data.dosageInstruction[0].text'
+
+[[for]]
+each = "data.subject.identifier"
+to   = "PID-3"
+set  = { "PID-3.1" = 'value', "PID-3.4.2" = 'system' }
+
+[[for]]
+each = "data.subject"
+to   = "PID-5"
+set  = { "PID-5.1" = 'display', "PID-5.7" = '"D"' }
 
 [[for]]
 each  = "data.dosageInstruction[*]"
@@ -109,7 +121,7 @@ unknown = "hold"
 [codes]
 NW = "create"
 CA = "cancel"
-PO = { system = "http://snomed.info/sct", code = "26643006" }
+RP = { system = "http://snomed.info/sct", code = "26643006" }
 "#;
 
 /// Words that mean something somewhere.

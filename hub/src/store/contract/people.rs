@@ -128,6 +128,9 @@ const STANDINGS: &[(&[RunState], &[DeliveryState], MessageState)] = {
         (&[R::Mapped, R::Filtered], &[D::Delivered], M::Delivered),
         (&[R::Mapped, R::Refused], &[D::Delivered], M::Refused),
         (&[R::Mapped, R::DeadLettered], &[D::Ready], M::DeadLettered),
+        (&[R::Held], &[], M::Held),
+        (&[R::Mapped, R::Held], &[D::Waiting], M::Held),
+        (&[R::Held, R::Refused], &[], M::Refused),
     ]
 };
 

@@ -100,6 +100,16 @@ ways_to_be_wrong! {
     KeepsTheEndedOpen: a_delivery_is_open_until_it_ends, a_message_stands_where_its_worst_part_stands;
     /// Gives the document of the first delivery for each.
     GivesTheFirstOutput: an_output_reads_back;
+    /// Gives the newest held run first.
+    TurnsTheHeldRound: held_runs_read_back_in_the_order_of_the_journal, what_is_held_is_there_after_a_stop;
+    /// Lets a run go that is not held.
+    LetsGoTwice: a_held_run_is_let_go_once;
+    /// Keeps what is held in memory.
+    ForgetsWhatIsHeld: what_is_held_is_there_after_a_stop;
+    /// Counts messages of all sources as those of the first.
+    MixesSources: codes_are_counted_by_table_code_and_source;
+    /// Goes on with the next table where a page ended inside one.
+    SkipsTheRestOfATable: pages_of_codes_are_complete_and_do_not_overlap;
     /// Cuts long bodies.
     CutsBodies: a_message_reads_back_whole;
     /// Does not keep attempts.

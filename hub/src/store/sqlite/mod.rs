@@ -6,6 +6,7 @@
 
 mod checkpoint;
 mod checksum;
+mod held;
 mod people;
 mod read;
 #[cfg(test)]
@@ -30,8 +31,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use self::read::Reader;
 use self::writer::{Job, QUEUE_MAX, Waiting, Writer, classify};
 use super::{
-    AggregateKey, Charge, DeadLetter, DeliveryId, HandOver, Journey, MessageFilter, MessageId, OpenDelivery, Outcome,
-    Page, Store, StoreError, StoredAggregate, StoredMessage, StoredOutput, Term, UnitOfWork,
+    AggregateKey, Charge, CodeFilter, CodePage, DeadLetter, DeliveryId, HandOver, HeldFilter, HeldRun, Journey,
+    MessageFilter, MessageId, OpenDelivery, Outcome, Page, Store, StoreError, StoredAggregate, StoredMessage,
+    StoredOutput, Term, UnitOfWork,
 };
 
 /// Connections for reading.
@@ -269,6 +271,14 @@ impl Store for SqliteStore {
 
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
         self.reader.dead_letters(limit).await
+    }
+
+    async fn held(&self, filter: HeldFilter) -> Result<Vec<HeldRun>, StoreError> {
+        self.reader.held(filter).await
+    }
+
+    async fn held_codes(&self, filter: CodeFilter) -> Result<CodePage, StoreError> {
+        self.reader.held_codes(filter).await
     }
 
     async fn terms_after(&self, after: MessageId, limit: usize) -> Result<Vec<(MessageId, Vec<Term>)>, StoreError> {

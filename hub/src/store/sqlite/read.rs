@@ -76,8 +76,8 @@ pub(super) fn cause(row: &SqliteRow) -> Result<Option<Cause>, StoreError> {
     Ok(code.map(|code| Cause { code, reason: reason.unwrap_or_else(|| "".into()) }))
 }
 
-fn lane(row: &SqliteRow) -> Result<Option<Lane>, StoreError> {
-    get::<Option<&[u8]>>(row, "lane")?
+pub(super) fn lane(row: &SqliteRow, column: &str) -> Result<Option<Lane>, StoreError> {
+    get::<Option<&[u8]>>(row, column)?
         .map(|bytes| Lane::try_from(bytes).map_err(|_| StoreError::Corrupt("a lane is not 16 bytes".into())))
         .transpose()
 }
@@ -103,7 +103,7 @@ pub(super) fn message_head(row: &SqliteRow) -> Result<StoredMessage, StoreError>
         control_id: text(row, "control_id")?,
         kind: text(row, "type")?,
         format: format(row)?,
-        lane: lane(row)?,
+        lane: lane(row, "lane")?,
         flags: Flags(get(row, "flags")?),
         cause: get::<Option<i64>>(row, "cause")?.map(MessageId),
         refusal: cause(row)?,
@@ -200,7 +200,7 @@ macro_rules! output_columns {
 }
 pub(super) use output_columns;
 
-fn limit_of(limit: usize) -> i64 {
+pub(super) fn limit_of(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
@@ -364,7 +364,7 @@ fn open_delivery(row: &SqliteRow) -> Result<OpenDelivery, StoreError> {
     Ok(OpenDelivery {
         id: delivery_id(row)?,
         destination: text(row, "destination")?,
-        lane: lane(row)?,
+        lane: lane(row, "lane")?,
         state: state(row, DeliveryState::from_number)?,
         attempts: number(row, "attempts")?,
         created_at: Timestamp(get(row, "created_at")?),

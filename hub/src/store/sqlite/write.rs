@@ -5,6 +5,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::checksum::{AggregateColumns, MessageColumns, OutputColumns};
+use super::held::{hold, let_go};
 use super::read::whole_message_columns;
 use crate::store::{
     AggregateChange, AssignedNumber, DeliveryChange, Flags, InboxKey, MessageId, MessageRef, NewAttempt, NewDelivery,
@@ -37,8 +38,10 @@ pub(super) fn write_row(
         Row::Aggregate(change) => aggregate(connection, change),
         Row::AssignNumber(number) => assign_number(connection, number),
         Row::ChangeDelivery(change) => change_delivery(connection, change),
+        Row::LetGo(id) => let_go(connection, *id),
         Row::Message(message) => insert_message(connection, message, next),
         Row::Run(run) => insert_run(connection, run, ids),
+        Row::Hold(held) => hold(connection, held),
         Row::Output(output) => insert_output(connection, output),
         Row::Delivery(delivery) => insert_delivery(connection, delivery),
         Row::Attempt(attempt) => insert_attempt(connection, attempt),

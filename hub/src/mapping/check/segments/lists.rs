@@ -42,8 +42,14 @@ impl<'c> Checker<'c> {
         self.check_list(placed.item, to, &target, draft.within);
         let place = self.entry_of(to, &target, draft);
         let number = draft.entries.get(place).map_or(0, |entry| entry.writes.len());
-        let (parts, writes, clashes) = (Vec::new(), Vec::new(), Vec::new());
-        let mut list = ListDraft { field: &target, within: draft.within, number, parts, writes, clashes };
+        let mut list = ListDraft {
+            field: &target,
+            within: draft.within,
+            number,
+            parts: Vec::new(),
+            writes: Vec::new(),
+            clashes: Vec::new(),
+        };
         let compiled = self.block(placed, level.prefix, level, |checker, flat, inner| {
             for rule in &flat.rules {
                 let (rule, ground) = checker.stand_at(rule, inner.ground);
@@ -53,10 +59,10 @@ impl<'c> Checker<'c> {
         });
         let ListDraft { writes, clashes, .. } = list;
         self.report_clashes(clashes);
-        let (Some(entry), Some(block)) = (draft.entries.get_mut(place), compiled) else { return };
+        let (Some(entry), Some(compiled)) = (draft.entries.get_mut(place), compiled) else { return };
         entry.writes.extend(writes);
         if let SegmentsPart::Segment(plan) = &mut entry.part {
-            plan.lists.push(FieldList { field: target.place.field, block });
+            plan.lists.push(FieldList { field: target.place.field, block: compiled });
         }
     }
 

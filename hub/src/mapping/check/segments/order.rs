@@ -66,7 +66,7 @@ impl<'o> Placer<'o> {
         let Some(outline) = self.outline.filter(|_| !is_free(name)) else { return Ok(self.free(name, false)) };
         let before = self.placed.iter().rev().find(|placed| placed.names.iter().any(|known| known == name));
         let (scope, key) = match before.filter(|_| occurrence > 1) {
-            Some(before) => another(outline, self.scope, &before.key).ok_or(Misplaced::Once)?,
+            Some(before) => self.further(outline, &before.key).ok_or(Misplaced::Once)?,
             None => self.next(self.slots(outline, name))?,
         };
         self.place(key.clone(), name, Vec::new());
@@ -125,6 +125,16 @@ impl<'o> Placer<'o> {
         }
         let next = places.find(|(_, key)| is_only || *key >= self.cursor.key);
         next.ok_or_else(|| Misplaced::Behind(self.cursor.name.clone()))
+    }
+
+    /// One more of the segment at `key`: in what the file has begun since, or another repetition.
+    fn further(&self, outline: &Outline, key: &Key) -> Option<(Scope, Key)> {
+        let (slot, _) = *key.last()?;
+        let here = self.key(outline, &outline.around(slot, self.scope), Some(slot));
+        if here > self.cursor.key {
+            return Some((Scope::Slot(slot), here));
+        }
+        another(outline, self.scope, key)
     }
 
     /// The key of a place: in the repetitions of its groups that the file is at.

@@ -112,7 +112,7 @@ impl Outline {
 
     /// Whether a group is another one, or inside it.
     pub fn is_inside(&self, group: usize, within: usize) -> bool {
-        let parent = |group: &usize| self.groups.get(*group).and_then(|group| group.parent);
+        let parent = |inner: &usize| self.groups.get(*inner).and_then(|outline| outline.parent);
         std::iter::successors(Some(group), parent).any(|group| group == within)
     }
 

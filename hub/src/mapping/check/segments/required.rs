@@ -33,8 +33,8 @@ impl Checker<'_> {
                 self.report_required(codes::SEGMENT_MISSING, declared, message, fields_of(outline, segment));
             }
         }
-        let inner = outline.groups.iter().enumerate().filter(|(_, inner)| inner.parent == Some(group));
-        for (place, inner) in inner {
+        let inside = outline.groups.iter().enumerate().filter(|(_, inner)| inner.parent == Some(group));
+        for (place, inner) in inside {
             let is_in = |scope: &Scope| match scope {
                 Scope::Group(other) => outline.is_inside(*other, place),
                 Scope::Slot(slot) => inner.slots.contains(slot),
@@ -94,7 +94,7 @@ impl Checker<'_> {
     /// Where components of a field are written one by one, those that its type requires must be among them.
     fn check_components(&mut self, entry: &Entry, segment: &Definition, grammar: &'static Grammar) {
         for (at, write) in entry.writes.iter().enumerate() {
-            let repetition = |write: &FieldWrite| (write.place.field, write.place.repetition, write.list);
+            let repetition = |one: &FieldWrite| (one.place.field, one.place.repetition, one.list);
             let is_same = |other: &&FieldWrite| repetition(other) == repetition(write);
             let is_first = !entry.writes.iter().take(at).any(|other| is_same(&other));
             let Some(field) = segment.element(write.place.field).filter(|_| is_first) else { continue };

@@ -77,8 +77,9 @@ impl Checker<'_> {
             if let Some(Outside { table, help }) = outside(leaf.element, text) {
                 let message = format!("{target} has no code `{text}` (HL7 table {}, {})", table.number, table.text);
                 report(self, codes::NOT_IN_TABLE, message, help);
+            } else {
+                self.check_length(rule, &leaf, text);
             }
-            self.check_length(rule, &leaf, text);
         }
     }
 
@@ -88,7 +89,8 @@ impl Checker<'_> {
         else {
             return;
         };
-        let message = format!("{} takes {most} characters, and `{text}` has more", rule.target.value);
+        let characters = if most == 1 { "character" } else { "characters" };
+        let message = format!("{} takes {most} {characters}, and `{text}` has more", rule.target.value);
         let span = rule.expression.span.clone();
         self.compiler.findings.push(Finding::warning(codes::TOO_LONG, &self.compiler.source, span, message));
     }

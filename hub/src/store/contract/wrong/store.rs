@@ -10,9 +10,9 @@ use bytes::Bytes;
 
 use super::Wrong;
 use crate::store::{
-    AggregateKey, Charge, DeadLetter, DeliveryId, DeliveryState, Flags, HandOver, Journey, MessageFilter, MessageId,
-    NewMessage, OpenDelivery, Outcome, Page, Row, Store, StoreError, StoredAggregate, StoredMessage, StoredOutput,
-    Term, UnitOfWork,
+    AggregateKey, Charge, CodeFilter, CodePage, DeadLetter, DeliveryId, DeliveryState, Flags, HandOver, HeldFilter,
+    HeldRun, Journey, MessageFilter, MessageId, NewMessage, OpenDelivery, Outcome, Page, Row, Store, StoreError,
+    StoredAggregate, StoredMessage, StoredOutput, Term, UnitOfWork,
 };
 
 /// Lives, so that each can be told from the one before.
@@ -56,6 +56,15 @@ impl WrongStore {
             (Wrong::KeepsTheEndedOpen, Row::ChangeDelivery(mut change)) if change.state.is_end() => {
                 change.state = DeliveryState::Waiting;
                 Some(Row::ChangeDelivery(change))
+            }
+            (Wrong::LetsGoTwice, Row::LetGo(id)) => {
+                let held = self.inner.held(HeldFilter { limit: 100, ..HeldFilter::default() }).await;
+                let is_held = held.expect("what is held").iter().any(|run| run.held.id == id);
+                is_held.then_some(Row::LetGo(id))
+            }
+            (Wrong::MixesSources, Row::Hold(mut held)) => {
+                held.source = "kasr".into();
+                Some(Row::Hold(held))
             }
             (Wrong::RoutesAnew, Row::Run(mut run)) => {
                 run.route = run.route.map(|route| format!("{route} {}", run.run_no).into());
@@ -348,6 +357,26 @@ impl Store for WrongStore {
             found.reverse();
         }
         Ok(found)
+    }
+
+    async fn held(&self, filter: HeldFilter) -> Result<Vec<HeldRun>, StoreError> {
+        let mut found = self.inner.held(filter).await?;
+        match self.wrong {
+            Wrong::TurnsTheHeldRound => found.reverse(),
+            Wrong::ForgetsWhatIsHeld => {
+                let accepted = self.accepted.lock().unwrap();
+                found.retain(|run| accepted.contains(&run.held.id.message));
+            }
+            _ => {}
+        }
+        Ok(found)
+    }
+
+    async fn held_codes(&self, mut filter: CodeFilter) -> Result<CodePage, StoreError> {
+        if let (true, Some(after)) = (self.is(Wrong::SkipsTheRestOfATable), &mut filter.after) {
+            after.code.code = "~".into();
+        }
+        self.inner.held_codes(filter).await
     }
 
     async fn terms_after(&self, after: MessageId, limit: usize) -> Result<Vec<(MessageId, Vec<Term>)>, StoreError> {
