@@ -43,10 +43,17 @@ if ! fresh node "${node_from[@]}"; then
     made node "${node_from[@]}"
 fi
 
-java_from=("$sources/java/pom.xml" "$sources/java/src/main/java/Peer.java")
-if ! fresh java "${java_from[@]}"; then
-    rm -rf "$built/java"
-    mvn --quiet --batch-mode -Dstyle.color=never --file "${java_from[0]}" "-Dpeers.built=$(realpath "$built")/java" \
-        compile dependency:copy-dependencies -DincludeScope=runtime
-    made java "${java_from[@]}"
-fi
+# java NAME: the classes of a folder of sources, and the libraries that its pom names.
+java() {
+    local name=$1
+    local from=("$sources/$name/pom.xml" "$sources/$name"/src/main/java/*.java)
+    if ! fresh "$name" "${from[@]}"; then
+        rm -rf "${built:?}/$name"
+        mvn --quiet --batch-mode -Dstyle.color=never --file "${from[0]}" "-Dpeers.built=$(realpath "$built")/$name" \
+            compile dependency:copy-dependencies -DincludeScope=runtime
+        made "$name" "${from[@]}"
+    fi
+}
+
+java java
+java java-fhir

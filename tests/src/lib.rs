@@ -6,10 +6,12 @@
 
 pub mod api;
 pub mod campaign;
+pub mod emitted;
 pub mod far;
 pub mod folder;
 pub mod hub;
 pub mod journal;
+pub mod judge;
 pub mod ledger;
 pub mod load;
 pub mod mllp;

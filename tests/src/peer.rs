@@ -39,8 +39,23 @@ pub const SCENARIOS: [&str; 6] = ["clean", "lf", "split", "joined", "junk", "pip
 
 static PREPARED: Mutex<bool> = Mutex::new(false);
 
+/// Where `prepare.sh` puts what it makes.
+pub(crate) fn built() -> PathBuf {
+    target().join("peers")
+}
+
+/// A Java peer's class, with the libraries of its pom.
+pub(crate) fn java(name: &str, class: &str) -> Command {
+    let java = built().join(name);
+    let classes = format!("{}:{}", java.join("classes").display(), java.join("dependency/*").display());
+    let mut command = Command::new("java");
+    // It lives for seconds and is not worth compiling well.
+    command.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", &classes, class]);
+    command
+}
+
 /// Makes sure that the peers are there, once. It fails if one cannot be made.
-fn prepare() -> Fallible<()> {
+pub(crate) fn prepare() -> Fallible<()> {
     let mut prepared = PREPARED.lock().unwrap_or_else(PoisonError::into_inner);
     if !*prepared {
         let status = Command::new(workspace().join("tests/peers/prepare.sh")).status()?;
@@ -56,22 +71,18 @@ impl Peer {
     fn command(self) -> Fallible<Command> {
         prepare()?;
         let sources = workspace().join("tests/peers");
-        let built = target().join("peers");
         let mut command;
         match self {
             Peer::Python => {
-                command = Command::new(built.join("python/bin/python"));
+                command = Command::new(built().join("python/bin/python"));
                 command.arg(sources.join("python/peer.py"));
             }
             Peer::Node => {
                 command = Command::new("node");
-                command.env("NODE_PATH", built.join("node/node_modules")).arg(sources.join("node/peer.js"));
+                command.env("NODE_PATH", built().join("node/node_modules")).arg(sources.join("node/peer.js"));
             }
             Peer::Java => {
-                let java = built.join("java");
-                let classes = format!("{}:{}", java.join("classes").display(), java.join("dependency/*").display());
-                command = Command::new("java");
-                command.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", &classes, "Peer"]);
+                command = java("java", "Peer");
             }
         }
         Ok(command)

@@ -82,7 +82,7 @@ impl<'c> Checker<'c> {
         if let Some(nearest) = structure.map(|structure| structure.version).filter(|nearest| *nearest != kind.version) {
             let message = format!("HL7 v{} has no message {}^{}", kind.version, kind.code, kind.trigger);
             let help = format!("the nearest version that has it is {nearest}: `\"MSH-12\" = '\"{nearest}\"'`");
-            self.report(codes::BAD_VALUE, declared.to.span.clone(), message, Some(help));
+            self.report(codes::BAD_VALUE, level.declared.span.clone(), message, Some(help));
         }
         let outline = structure.map(|structure| Outline::of(structure, structure.version));
         let within = Within { outline: outline.as_ref(), scope: Scope::MESSAGE };

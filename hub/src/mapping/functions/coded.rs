@@ -191,8 +191,8 @@ fn coding_of<'r>(columns: [Option<Cow<'r, str>>; 4], environment: &Environment<'
 
 /// A code that the table of HL7 does not have which the sender names: it is the sender's own.
 fn is_outside_hl7(system: &str, code: &str) -> bool {
-    let table = system.strip_prefix("HL7").and_then(table).filter(|table| !table.codes.is_empty());
-    table.is_some_and(|table| table.code(code).is_none())
+    let number = system.strip_prefix("HL7").filter(|number| number.len() == 4);
+    number.is_some_and(|number| table(number).is_none_or(|table| table.code(code).is_none()))
 }
 
 /// The URI of a code system that a message names.

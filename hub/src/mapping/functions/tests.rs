@@ -52,6 +52,11 @@ fn identifiers_carry_their_authority() {
             "PID-3 | identifier",
             r#"{"type":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v2-0203","code":"MR"}]},"system":"urn:oid:1.2.3","value":"1"}"#,
         ),
+        (
+            "PID|||1^^^&1.2.3&ISO^WARD",
+            "PID-3 | identifier",
+            r#"{"type":{"coding":[{"system":"urn:hl7v2:KASR_ALAINY:HL70203","code":"WARD"}]},"system":"urn:oid:1.2.3","value":"1"}"#,
+        ),
         ("PID|||1^^^H 1^MR", "PID-3.1 | identifier", r#"{"value":"1"}"#),
         ("ORC|NW|12^HIS", "ORC-2 | identifier", r#"{"system":"urn:hl7v2:KASR_ALAINY:HIS","value":"12"}"#),
         ("ORC|NW|12", "ORC-2 | identifier", r#"{"system":"urn:hl7v2:KASR_ALAINY:HIS","value":"12"}"#),
@@ -96,6 +101,14 @@ fn coded_fields_keep_every_coding_and_the_text() {
             "RXE-2 | coding",
             r#"{"system":"urn:hl7v2:KASR_ALAINY:99LOC","code":"5","display":"Five"}"#,
         ),
+        // HL7's table has PO and has no MTH: that code is the hospital's own.
+        (
+            "RXR|PO^^HL70162",
+            "RXR-1 | coding",
+            r#"{"system":"http://terminology.hl7.org/CodeSystem/v2-0162","code":"PO"}"#,
+        ),
+        ("RXR|MTH^^HL70163", "RXR-1 | coding", r#"{"system":"urn:hl7v2:KASR_ALAINY:HL70163","code":"MTH"}"#),
+        ("RXR|1^^HL79999", "RXR-1 | coding", r#"{"system":"urn:hl7v2:KASR_ALAINY:HL79999","code":"1"}"#),
         ("RXE||5^^2.16.1", "RXE-2 | coding", r#"{"system":"urn:oid:2.16.1","code":"5"}"#),
         (
             "RXR|PO^By mouth",
@@ -183,6 +196,20 @@ fn repeat_patterns_become_timings() {
     assert_eq!(repeat("ACM"), r#"{"when":["ACM"]}"#);
     assert_eq!(repeat("Q0H"), "null");
     assert_eq!(repeat("whenever"), "null");
+    let code_of = |pattern: &str| {
+        let expression = "TQ1-3.1 | timing | element(\"code\")";
+        evaluate(&format!("TQ1|1||{pattern}"), expression, &shipped_tables()).unwrap()
+    };
+    let coded = |system: &str, code: &str, text: &str| {
+        format!(
+            r#"{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/{system}","code":"{code}"}}],"text":"{text}"}}"#
+        )
+    };
+    assert_eq!(code_of("Q8H"), coded("v3-GTSAbbreviation", "Q8H", "Q8H"));
+    assert_eq!(code_of("once"), coded("v2-0335", "Once", "once"));
+    // Made by the rules of table 0335, and no codes of it.
+    assert_eq!(code_of("Q30M"), r#"{"text":"Q30M"}"#);
+    assert_eq!(code_of("ACM"), r#"{"text":"ACM"}"#);
 }
 
 #[test]

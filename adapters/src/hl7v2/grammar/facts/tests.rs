@@ -340,5 +340,6 @@ fn tables_have_their_codes() {
     }
     assert_eq!(tables::table("0119").unwrap().text, "Order control codes");
     assert!(tables::table("0119").unwrap().code("nw").is_none(), "case counts");
+    assert!(tables::tables().map(|table| table.number).is_sorted(), "tables are looked up by number");
     assert!(tables::table("99999").is_none() && tables::table("").is_none());
 }

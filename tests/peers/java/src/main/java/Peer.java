@@ -44,6 +44,7 @@ import java.util.concurrent.atomic.AtomicInteger;
  * listen --dir D [--answer AA]                           take messages until stdin closes, store and answer them
  * build  --out FILE --control-id ID --order NUMBER       write an RDE^O11 from HAPI's typed classes
  * judge  FILE...                                         parse into typed classes and validate, a verdict a file
+ * issues                                                 judge the messages on stdin, see Hl7Judge
  * </pre>
  *
  * Scenarios: clean, lf, split, joined, junk, pipelined. Bytes that HAPI cannot be made to write go through a socket
@@ -78,6 +79,7 @@ public final class Peer {
             case "listen" -> peer.listen();
             case "build" -> peer.build();
             case "judge" -> peer.judge();
+            case "issues" -> Hl7Judge.run();
             default -> throw new IllegalArgumentException("unknown command: " + arguments[0]);
         }
         System.exit(0);
@@ -140,7 +142,7 @@ public final class Peer {
                 if (answer == null) {
                     throw new IOException("the connection was closed before answer " + (count + 1));
                 }
-                say(describe(context.getGenericParser().parse(answer), answer));
+                Json.say(describe(context.getGenericParser().parse(answer), answer));
             }
         }
     }
@@ -152,7 +154,7 @@ public final class Peer {
             initiator.setTimeout(ANSWER_SECONDS, TimeUnit.SECONDS);
             for (String text : texts) {
                 Message answer = initiator.sendAndReceive(context.getGenericParser().parse(text));
-                say(describe(answer, answer.encode()));
+                Json.say(describe(answer, answer.encode()));
             }
             connection.close();
         }
@@ -205,7 +207,7 @@ public final class Peer {
                     Path file = directory.resolve(String.format("%06d.hl7", count.incrementAndGet()));
                     Files.writeString(file, (String) metadata.get(MetadataKeys.IN_RAW_MESSAGE), StandardCharsets.UTF_8);
                     Terser terser = new Terser(message);
-                    say(fields("file", file.toString(), "control_id", terser.get("/MSH-10"), "type", type(message)));
+                    Json.say(Json.fields("file", file.toString(), "control_id", terser.get("/MSH-10"), "type", type(message)));
                     return message.generateACK(code, null);
                 } catch (IOException error) {
                     throw new HL7Exception(error);
@@ -239,7 +241,7 @@ public final class Peer {
                     @Override
                     public void bind(java.net.SocketAddress address, int backlog) throws IOException {
                         super.bind(new InetSocketAddress(HOST, ((InetSocketAddress) address).getPort()), backlog);
-                        say(fields("listening", getLocalPort()));
+                        Json.say(Json.fields("listening", getLocalPort()));
                     }
 
                     @Override
@@ -293,10 +295,10 @@ public final class Peer {
             try {
                 Message message = context.getPipeParser().parse(unframed(file));
                 boolean typed = !(message instanceof GenericMessage);
-                say(fields("file", file.toString(), "valid", typed, "structure", message.getName(),
+                Json.say(Json.fields("file", file.toString(), "valid", typed, "structure", message.getName(),
                         "why", typed ? "" : "no class for the structure in MSH-9"));
             } catch (HL7Exception error) {
-                say(fields("file", file.toString(), "valid", false, "structure", "", "why", error.getMessage()));
+                Json.say(Json.fields("file", file.toString(), "valid", false, "structure", "", "why", error.getMessage()));
             }
         }
     }
@@ -316,49 +318,7 @@ public final class Peer {
                 errors.add(parts.length > 3 ? parts[3].split("\\^", -1)[0] : "");
             }
         }
-        return fields("code", terser.get("/MSA-1"), "acknowledges", terser.get("/MSA-2"), "type", type(answer),
+        return Json.fields("code", terser.get("/MSA-1"), "acknowledges", terser.get("/MSA-2"), "type", type(answer),
                 "version", answer.getVersion(), "errors", errors, "raw", raw);
-    }
-
-    private static Map<String, Object> fields(Object... namesAndValues) {
-        Map<String, Object> fields = new java.util.LinkedHashMap<>();
-        for (int at = 0; at < namesAndValues.length; at += 2) {
-            fields.put((String) namesAndValues[at], namesAndValues[at + 1]);
-        }
-        return fields;
-    }
-
-    private static synchronized void say(Map<String, Object> fields) {
-        byte[] line = (json(fields) + "\n").getBytes(StandardCharsets.UTF_8);
-        System.out.write(line, 0, line.length);
-        System.out.flush();
-    }
-
-    private static String json(Object value) {
-        if (value instanceof Map<?, ?> map) {
-            List<String> members = new ArrayList<>();
-            map.forEach((name, member) -> members.add(json(name) + ":" + json(member)));
-            return "{" + String.join(",", members) + "}";
-        }
-        if (value instanceof List<?> list) {
-            return "[" + String.join(",", list.stream().map(Peer::json).toList()) + "]";
-        }
-        if (value instanceof Number || value instanceof Boolean) {
-            return value.toString();
-        }
-        if (value == null) {
-            return "null";
-        }
-        StringBuilder text = new StringBuilder("\"");
-        for (char character : value.toString().toCharArray()) {
-            if (character == '"' || character == '\\') {
-                text.append('\\').append(character);
-            } else if (character < ' ') {
-                text.append(String.format("\\u%04x", (int) character));
-            } else {
-                text.append(character);
-            }
-        }
-        return text.append('"').toString();
     }
 }
