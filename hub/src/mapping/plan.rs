@@ -87,6 +87,11 @@ pub struct MessageType {
 }
 
 impl MessageType {
+    /// Whether these are its code and its trigger, which some senders write in small letters.
+    fn is_of(&self, code: &str, trigger: &str) -> bool {
+        self.code.eq_ignore_ascii_case(code) && self.trigger.eq_ignore_ascii_case(trigger)
+    }
+
     /// `RDE^O11`
     pub fn name(&self) -> String {
         format!("{}^{}", self.code, self.trigger)
@@ -97,7 +102,7 @@ impl SourceFormat {
     /// Whether it takes HL7 v2 messages of this type.
     pub fn takes_message(&self, code: &str, trigger: &str) -> bool {
         match self {
-            SourceFormat::Hl7v2(kinds) => kinds.iter().any(|kind| kind.code == code && kind.trigger == trigger),
+            SourceFormat::Hl7v2(kinds) => kinds.iter().any(|kind| kind.is_of(code, trigger)),
             SourceFormat::Fhir(_) | SourceFormat::Event => false,
         }
     }
