@@ -123,7 +123,7 @@ async fn explaining_shows_no_value_of_a_patient_unless_it_is_asked_to() {
     let mut shown = 0;
     // Each call reads the whole configuration: one message of a kind.
     let mut kinds = BTreeSet::new();
-    let kind = |file: &PathBuf| file.file_name().unwrap().to_string_lossy().chars().take(7).collect::<String>();
+    let kind = |file: &PathBuf| file.file_name().unwrap().to_string_lossy().chars().take(3).collect::<String>();
     for file in fixtures().into_iter().filter(|file| kinds.insert(kind(file))) {
         let words = words_of_patients(&std::fs::read(&file).unwrap());
         let file_name = written(&file);

@@ -53,14 +53,18 @@ fn identifiers_carry_their_authority() {
             r#"{"type":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v2-0203","code":"MR"}]},"system":"urn:oid:1.2.3.4","value":"1"}"#,
         ),
         (
-            "PID|||1^^^&1.2.3&ISO^WARD",
+            "PID|||1^^^&1.2.3.4&ISO^WARD",
             "PID-3 | identifier",
-            r#"{"type":{"coding":[{"system":"urn:hl7v2:KASR_ALAINY:HL70203","code":"WARD"}]},"system":"urn:oid:1.2.3.4","value":"1"}"#,
+            r#"{"type":{"text":"WARD"},"system":"urn:oid:1.2.3.4","value":"1"}"#,
         ),
         ("PID|||1^^^H 1^MR", "PID-3.1 | identifier", r#"{"value":"1"}"#),
         ("ORC|NW|12^HIS", "ORC-2 | identifier", r#"{"system":"urn:hl7v2:KASR_ALAINY:HIS","value":"12"}"#),
         ("ORC|NW|12", "ORC-2 | identifier", r#"{"system":"urn:hl7v2:KASR_ALAINY:HIS","value":"12"}"#),
-        ("ORC|NW|12^^A1B2^UUID", "ORC-2 | identifier", r#"{"system":"urn:uuid:a1b2","value":"12"}"#),
+        (
+            "ORC|NW|12^^6BA7B810-9DAD-11D1-80B4-00C04FD430C8^UUID",
+            "ORC-2 | identifier",
+            r#"{"system":"urn:uuid:6ba7b810-9dad-11d1-80b4-00c04fd430c8","value":"12"}"#,
+        ),
         ("ORC|NW|12^ LAB 1", "ORC-2 | identifier", r#"{"system":"urn:hl7v2:KASR_ALAINY:LAB%201","value":"12"}"#),
         (
             "PID|||٢٨٠٠١٠١٠١٠٠٠١٣^^^^NI",
