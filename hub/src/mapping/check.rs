@@ -26,7 +26,7 @@ use super::expression::ExpressionError;
 use super::fragments::Fragments;
 use super::layout::Clash;
 use super::parse::{DeclaredMapping, DeclaredRule};
-use super::plan::{Each, Layout, Mapping, MessageType, Rule, SourceFormat, TargetFormat};
+use super::plan::{Layout, Mapping, MessageType, Op, Rule, SourceFormat, TargetFormat};
 use super::tables::Tables;
 use crate::domain::command::CommandKind;
 use crate::finding::{Code, Finding, Findings, SourceText, Text, codes, did_you_mean, one_of};
@@ -88,6 +88,8 @@ struct Level<'l> {
     /// The target of the blocks around, for errors: `note[].`
     prefix: &'l str,
     is_root: bool,
+    /// Whether segments are written, and not elements.
+    is_hl7: bool,
 }
 
 impl<'c> Checker<'c> {
@@ -96,11 +98,12 @@ impl<'c> Checker<'c> {
         let to = self.target_format(&declared.to, segments::written_version(&declared.body.rules));
         let (from, to) = (from?, to?);
         let (message, structures) = messages_of(&from);
-        let mut ground = Ground { structures: &structures, message: &message, ..Ground::of(from.path_kind()) };
-        let each = declared.each.as_ref().map(|each| (self.each(each, ground), self.place(&each.span)));
-        if let Some((Some(Each::Field { datatype, .. }), _)) = &each {
-            ground.item = Some(*datatype);
-        }
+        let whole = Ground { structures: &structures, message: &message, ..Ground::of(from.path_kind()) };
+        let each = declared.each.as_ref().map(|each| (self.each(each, whole), self.place(&each.span)));
+        let ground = match &each {
+            Some((Some(each), _)) => whole.at(each),
+            Some((None, _)) | None => whole,
+        };
         let names = self.names(&declared.body, &Rc::default(), ground);
         let ground = Ground { names: Some(&names), ..ground };
         let when = declared.when.as_ref();
@@ -114,8 +117,10 @@ impl<'c> Checker<'c> {
             guards_of(&condition.op, &mut guards);
         }
         let origin = &declared.body.origin;
+        let is_hl7 = matches!(to, TargetFormat::Hl7v2(_));
+        let declared_to = &declared.to;
         let level =
-            Level { ground, within, declared: &declared.to, origin, guards: &guards, prefix: "", is_root: true };
+            Level { ground, within, declared: declared_to, origin, guards: &guards, prefix: "", is_root: true, is_hl7 };
         let flat = self.flat(&declared.body, &names, level);
         let layout = match &to {
             TargetFormat::Fhir(_) => Layout::Json(self.resource(&flat, level)),
@@ -167,9 +172,15 @@ impl<'c> Checker<'c> {
 
     fn add_rule(&mut self, rule: &DeclaredRule, compiled: Compiled, level: Level<'_>) -> usize {
         let target = format!("{}{}", level.prefix, rule.target.value);
-        let place = self.place(&rule.target.span);
-        self.rules.push(Rule { op: compiled.op, place, target, source: compiled.source });
-        self.targets.push((rule.target.clone(), Arc::clone(&self.compiler.source)));
+        self.add((compiled.op, compiled.source), target, &rule.target)
+    }
+
+    /// Adds what is written to `target`, by what a file has at `at`.
+    fn add(&mut self, by: (Op, Option<String>), target: String, at: &Text) -> usize {
+        let (op, source) = by;
+        let place = self.place(&at.span);
+        self.rules.push(Rule { op, place, target, source });
+        self.targets.push((at.clone(), Arc::clone(&self.compiler.source)));
         self.rules.len().saturating_sub(1)
     }
 
@@ -203,10 +214,7 @@ impl<'c> Checker<'c> {
             let message = format!("no actor knows the command `{command}`");
             self.report(codes::COMMAND, rule.expression.span.clone(), message, Some(help));
         }
-        let place = self.place(&rule.target.span);
-        self.rules.push(Rule { op: compiled.op, place, target: COMMAND.to_owned(), source: compiled.source });
-        self.targets.push((rule.target.clone(), Arc::clone(&self.compiler.source)));
-        self.command = Some(self.rules.len().saturating_sub(1));
+        self.command = Some(self.add((compiled.op, compiled.source), COMMAND.to_owned(), &rule.target));
     }
 }
 

@@ -4,6 +4,7 @@
 //! Promised: a plan that compiled has only paths that can be read, functions that exist with arguments
 //! of their kinds, and tables that exist. Refused: the rest, with place and suggestion.
 
+mod calls;
 mod idle;
 mod literals;
 mod paths;
@@ -18,10 +19,10 @@ use adapters::hl7v2::Path;
 
 use super::expression::{Expression, Node, PathKind};
 use super::fields::{DataType, datatype};
-use super::functions::{Function, Kind, catalogue, function};
+use super::functions::Kind;
 use super::json_path::JsonPath;
 use super::names::{Named, Names};
-use super::plan::{Call, Op, Variable};
+use super::plan::{Each, Op, Variable};
 use super::tables::Tables;
 use crate::finding::{Code, Finding, Findings, SourceText, Text, codes, did_you_mean, one_of};
 
@@ -48,6 +49,17 @@ impl Ground<'_> {
     /// Outside any block, without names.
     pub fn of(kind: PathKind) -> Ground<'static> {
         Ground { kind, structures: &[], item: None, is_condition: false, message: "", names: None, depth: 0 }
+    }
+}
+
+impl<'g> Ground<'g> {
+    /// The same at each repetition of something.
+    pub fn at(self, each: &Each) -> Ground<'g> {
+        match each {
+            Each::Here => self,
+            Each::Field { datatype, .. } => Ground { item: Some(*datatype), ..self },
+            Each::Group { .. } | Each::Items(_) => Ground { item: None, ..self },
+        }
     }
 }
 
@@ -313,132 +325,6 @@ impl Walk<'_, '_> {
         };
         let datatype = if component == 0 { item } else { DataType::Plain };
         Some((Op::Part { component, subcomponent, datatype }, Kind::Any, false))
-    }
-
-    fn call(
-        &mut self,
-        name: &str,
-        name_span: &std::ops::Range<usize>,
-        arguments: &[Expression],
-        span: &std::ops::Range<usize>,
-    ) -> Part {
-        let Some(function) = function(name) else {
-            let help = did_you_mean(name, catalogue().map(|function| function.name));
-            self.report(codes::UNKNOWN_FUNCTION, name_span, format!("there is no function `{name}`"), help);
-            // The arguments may have mistakes of their own.
-            let _ = self.nodes(arguments);
-            return None;
-        };
-        self.check_count(function, arguments.len(), name_span, span)?;
-        let (mut table, mut pattern) = (None, None);
-        let mut ops = Vec::with_capacity(arguments.len());
-        let mut first = (Kind::Any, false);
-        let mut fine = true;
-        for (place, argument) in arguments.iter().enumerate() {
-            let wanted = function.parameter(place).map_or(Kind::Any, |parameter| parameter.kind);
-            if wanted == Kind::Table {
-                table = self.table(function, argument);
-                fine &= table.is_some();
-                continue;
-            }
-            if wanted == Kind::Pattern {
-                pattern = self.pattern(function, argument);
-                fine &= pattern.is_some();
-                continue;
-            }
-            let Some((op, kind, is_many)) = self.node(argument) else {
-                fine = false;
-                continue;
-            };
-            fine &= self.check_kind(function, wanted, (&op, kind), &argument.span);
-            if place == 0 {
-                first = (kind, is_many);
-            }
-            ops.push(op);
-        }
-        fine &= self.check_literals(function, arguments, pattern.as_ref());
-        if let (Some(table), Some(value)) = (&table, ops.first()) {
-            self.check_rows(value, table, span);
-        }
-        let may_fail = function.may_fail || table.as_ref().is_some_and(|table| table.may_fail());
-        if self.ground.is_condition && (may_fail || function.name == "hmac") {
-            let message = format!("`{name}` can refuse a message, and a condition must not");
-            self.report(codes::MAY_FAIL, name_span, message, Some("compare the value itself".to_owned()));
-            fine = false;
-        }
-        if function.name == "urn" {
-            ops.push(Op::Place);
-        }
-        let reduces = matches!(function.name, "first" | "last" | "count" | "join" | "concat" | "is_null");
-        let kind = if function.returns == Kind::Any && function.name != "table" { first.0 } else { function.returns };
-        if function.name == "attempt" {
-            return Some((Op::Attempt(Box::new(ops.pop().filter(|_| fine)?)), first.0, first.1));
-        }
-        fine.then_some((Op::Call(Call { function, arguments: ops, table, pattern }), kind, first.1 && !reduces))
-    }
-
-    fn check_count(
-        &mut self,
-        function: &Function,
-        given: usize,
-        name_span: &std::ops::Range<usize>,
-        span: &std::ops::Range<usize>,
-    ) -> Option<()> {
-        let (least, most) = function.argument_count();
-        if (least..=most).contains(&given) {
-            return Some(());
-        }
-        let wanted = match most {
-            usize::MAX => format!("at least {least}"),
-            _ if least == most => least.to_string(),
-            _ => format!("{least} to {most}"),
-        };
-        let message = format!("`{}` takes {wanted} arguments, not {given}", function.name);
-        let help = format!("write {}, or pipe the first argument in", function.signature());
-        let place = if name_span.end <= span.end { name_span } else { span };
-        self.report(codes::ARGUMENT_COUNT, place, message, Some(help));
-        None
-    }
-
-    fn check_kind(
-        &mut self,
-        function: &Function,
-        wanted: Kind,
-        given: (&Op, Kind),
-        span: &std::ops::Range<usize>,
-    ) -> bool {
-        let (op, kind) = given;
-        let fits = match wanted {
-            Kind::Any | Kind::Table | Kind::Pattern => true,
-            Kind::Value | Kind::Text => kind != Kind::Structure,
-            Kind::Number => matches!(kind, Kind::Number | Kind::Any | Kind::Value),
-            Kind::Boolean => matches!(kind, Kind::Boolean | Kind::Any | Kind::Value),
-            Kind::Structure => matches!(kind, Kind::Structure | Kind::Any),
-            Kind::Word => matches!(op, Op::Text(_)),
-        };
-        if !fits {
-            let other = if kind == Kind::Any { String::new() } else { format!(", not {}", kind.word()) };
-            let message = format!("`{}` takes {} here{other}", function.name, wanted.word());
-            self.report(codes::ARGUMENT_TYPE, span, message, Some(format!("write {}", function.signature())));
-        }
-        fits
-    }
-
-    fn table(&mut self, function: &Function, argument: &Expression) -> Option<Arc<super::tables::Table>> {
-        let Node::Text(name) = &argument.node else {
-            let message = format!("`{}` takes the name of a table in quotes here", function.name);
-            self.report(codes::ARGUMENT_TYPE, &argument.span, message, None);
-            return None;
-        };
-        self.compiler.used_tables.insert(name.clone());
-        let table = self.compiler.tables.get(name).map(Arc::clone);
-        if table.is_none() && !self.compiler.tables.names().any(|known| known == name) {
-            let help = did_you_mean(name, self.compiler.tables.names()).unwrap_or_else(|| {
-                format!("tables are files of mappings/tables: {}", one_of(self.compiler.tables.names()))
-            });
-            self.report(codes::UNKNOWN_TABLE, &argument.span, format!("there is no table `{name}`"), Some(help));
-        }
-        table
     }
 }
 

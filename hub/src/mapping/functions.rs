@@ -71,9 +71,10 @@ pub enum Arity {
 }
 
 /// Kinds of values, as far as they are known before a message comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
     /// Anything.
+    #[default]
     Any,
     /// A field, a text, a number or a boolean.
     Value,

@@ -392,12 +392,24 @@ fn mistakes_with_names_and_fragments_are_found() {
         ("let = { number = 'PID-3' }\nset = { active = 'true' }\n", codes::UNUSED, "nothing uses"),
         ("let = { index = 'PID-3' }\nset = { active = 'true' }\n", codes::DUPLICATE, "has a meaning"),
         ("set = { actve = 'true' }\n", codes::NO_ELEMENT, "actve"),
+        (
+            "[[for]]\neach = 'NTE'\nafter = 'ORC'\n[[for.entry]]\nresource = 'Basic'\nset = { code.text = '\"x\"' }\n",
+            codes::UNKNOWN_KEY,
+            "`after`",
+        ),
+        (
+            "[[entry.for]]\neach = 'PID-13'\nto = 'telecom'\n[[entry.for.for]]\neach = 'NTE'\nto = 'x'\nset = { a = '.1' }\n",
+            codes::SOURCE_PATH,
+            "is relative",
+        ),
     ];
     for (text, code, message) in cases {
         let (_, findings) = bundle(&format!("{patient}{text}"), &[PATIENT]);
         let found = findings.iter().any(|finding| finding.code == code && finding.message.contains(message));
         assert!(found, "{text}: {findings}");
     }
+    let (_, unknown_list) = bundle("[[for]]\neach = 'NTE'\nto = 'entri'\nuse = 'common/patient'\n", &[PATIENT]);
+    assert!(unknown_list.iter().all(|finding| finding.code != codes::FRAGMENT_UNFIT), "{unknown_list}");
     let own = "fragment = 'common/patient'\nfrom = 'hl7v2'\nto = 'fhir Patient'\nuse = 'common/patient'\n";
     let (_, findings) = bundle(&format!("{patient}use = 'common/patient'\n"), &[(PATIENT.0, own)]);
     assert!(findings.iter().any(|finding| finding.message.contains("uses itself")), "{findings}");

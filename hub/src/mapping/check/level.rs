@@ -129,7 +129,12 @@ impl<'c> Checker<'c> {
             PathKind::Hl7 => "hl7v2",
             PathKind::Json => "json",
         };
-        let writes = level.within.map_or_else(|| "hl7v2".to_owned(), |within| format!("fhir {}", within.name()));
+        let writes = match level.within {
+            Some(within) => format!("fhir {}", within.name()),
+            None if level.is_hl7 => "hl7v2".to_owned(),
+            // Where there is no such element, which was told, nothing is known of its type.
+            None => return None,
+        };
         let (from, to) = (&fragment.from.value, &fragment.to.value);
         if from != reads || *to != writes {
             let message = format!("`{}` is from {from} to {to}, and here it is from {reads} to {writes}", name.value);
@@ -211,10 +216,8 @@ impl<'c> Checker<'c> {
         level: Level<'_>,
         layout: impl FnOnce(&mut Self, &Flat<'c>, Level<'_>) -> L,
     ) -> (Option<Option<Arc<Op>>>, L) {
-        let mut ground = Ground { depth: level.ground.depth.saturating_add(1), ..level.ground };
-        if let Some(Each::Field { datatype, .. }) = inside.each {
-            ground.item = Some(*datatype);
-        }
+        let within = Ground { depth: level.ground.depth.saturating_add(1), ..level.ground };
+        let ground = inside.each.map_or(within, |each| within.at(each));
         let names = self.names(inside.body, inside.names, ground);
         let ground = Ground { names: Some(&names), ..ground };
         let when = inside.when.map(|when| self.compiler.condition(when, ground));

@@ -11,10 +11,9 @@ use super::elements::{Spot, Write, Written};
 use super::level::{Flat, Inside, Placed};
 use super::{COMMAND, Checker, Level};
 use crate::finding::{Text, codes, did_you_mean};
-use crate::mapping::functions::{Kind, function};
 use crate::mapping::layout::{Clash, Draft, Step, read_json_target};
 use crate::mapping::parse::{DeclaredBlock, DeclaredEntry, DeclaredRule};
-use crate::mapping::plan::{Block, Call, Each, Items, Op, Rule, Shape};
+use crate::mapping::plan::{Block, Each, Items, Op, Shape};
 
 /// What is known of a level while its rules are gathered.
 #[derive(Default)]
@@ -82,6 +81,11 @@ impl<'c> Checker<'c> {
             additions.extend(self.entry(placed, level, sheet));
         }
         for placed in &flat.blocks {
+            if let Some(after) = &placed.item.after {
+                self.compiler.source = Arc::clone(placed.origin);
+                let message = "`after` places segments, and this target has none".to_owned();
+                self.report(codes::UNKNOWN_KEY, after.span.clone(), message, None);
+            }
             match &placed.item.to {
                 Some(to) => additions.extend(self.block_of_items(placed, to, level, sheet)),
                 None => additions.extend(self.block_of_blocks(placed, level, sheet)),
@@ -105,10 +109,6 @@ impl<'c> Checker<'c> {
         if has_index {
             let help = Some("leave the index out: each repetition adds an item".to_owned());
             self.report(codes::TARGET_PATH, to.span.clone(), "a block adds items to a list".to_owned(), help);
-        }
-        if let Some(after) = &block.after {
-            let message = "`after` places segments, and this target has none".to_owned();
-            self.report(codes::UNKNOWN_KEY, after.span.clone(), message, None);
         }
         let list = Spot::new(to, placed.origin);
         let kind = level.within.and_then(|within| self.items_of_list(within, &list, &sheet.writes));
@@ -181,9 +181,7 @@ impl<'c> Checker<'c> {
 
     fn resource_of_entry(&mut self, name: &Text, level: Level<'_>) -> Option<&'static Structure> {
         if level.within.is_none_or(|within| within.name() != "Bundle") {
-            let message = "an entry belongs into a Bundle".to_owned();
-            let help = Some("write `to = \"fhir Bundle\"` above".to_owned());
-            self.report(codes::ELEMENT_TYPE, name.span.clone(), message, help);
+            self.entry_outside(name);
         }
         let found = grammar::resource(&name.value);
         if found.is_none() {
@@ -193,21 +191,22 @@ impl<'c> Checker<'c> {
         found
     }
 
+    /// Tells of an entry of what is no Bundle.
+    pub(super) fn entry_outside(&mut self, name: &Text) {
+        let message = "an entry belongs into a Bundle".to_owned();
+        let help = Some("write `to = \"fhir Bundle\"` above".to_owned());
+        self.report(codes::ELEMENT_TYPE, name.span.clone(), message, help);
+    }
+
     /// `fullUrl`, `request` and the resource of an entry.
     fn entry_shape(&mut self, entry: (&DeclaredEntry, usize), flat: &Flat<'c>, level: Level<'_>) -> Shape {
         let (entry, number) = entry;
         let mut sheet = Sheet::default();
         let above = Level { within: grammar::structure("Bundle.entry"), ..level };
-        match &entry.url {
-            Some(url) => {
-                let target = Text::new("fullUrl".to_owned(), url.span.clone());
-                self.rule_of_resource(&DeclaredRule { target, expression: url.clone() }, above, &mut sheet);
-            }
-            None => {
-                let index = self.add_literal("fullUrl", entry, url_of(&format!("{} {number}", entry.resource.value)));
-                sheet.clashes.extend(sheet.draft.write(&[Step::Name("fullUrl".to_owned())], index, Kind::Text).err());
-            }
-        }
+        let unsaid = || Text::new(format!("urn(\"{} {number}\")", entry.resource.value), entry.resource.span.clone());
+        let url = entry.url.clone().unwrap_or_else(unsaid);
+        let target = Text::new("fullUrl".to_owned(), url.span.clone());
+        self.rule_of_resource(&DeclaredRule { target, expression: url }, above, &mut sheet);
         for rule in &entry.request {
             let target = Text::new(format!("request.{}", rule.target.value), rule.target.span.clone());
             let rule = DeclaredRule { target, expression: rule.expression.clone() };
@@ -217,33 +216,13 @@ impl<'c> Checker<'c> {
             let place = Spot::new(level.declared, level.origin);
             self.check_elements(within, &Written { writes: &sheet.writes, lists: &[], place: &place });
         }
-        let name = self.add_literal("resourceType", entry, Op::Text(entry.resource.value.clone()));
         let prefix = format!("{}resource.", level.prefix);
+        let name = Op::Text(entry.resource.value.clone());
+        let name = self.add((name, None), format!("{prefix}resourceType"), &entry.resource);
         let (resource, clashes) = self.draft(flat, Level { prefix: &prefix, ..level });
         sheet.clashes.extend(clashes);
         sheet.draft.add_resource("resource", name, resource);
         self.shape(sheet.draft, sheet.clashes)
-    }
-
-    /// A rule that the file does not have.
-    fn add_literal(&mut self, target: &str, entry: &DeclaredEntry, op: Op) -> usize {
-        let place = self.place(&entry.resource.span);
-        self.rules.push(Rule { op, place, target: target.to_owned(), source: None });
-        self.targets.push((entry.resource.clone(), Arc::clone(&self.compiler.source)));
-        self.rules.len().saturating_sub(1)
-    }
-}
-
-/// What `urn("...")` is compiled to.
-fn url_of(name: &str) -> Op {
-    match function("urn") {
-        Some(function) => Op::Call(Call {
-            function,
-            arguments: vec![Op::Text(name.to_owned()), Op::Place],
-            table: None,
-            pattern: None,
-        }),
-        None => Op::Text(String::new()),
     }
 }
 

@@ -99,6 +99,10 @@ impl<'c> Checker<'c> {
         for placed in &flat.blocks {
             self.segment_block(placed, level, &mut draft);
         }
+        for placed in &flat.entries {
+            let (entry, _) = self.stand_at(placed, level.ground);
+            self.entry_outside(&entry.resource);
+        }
         let Draft { mut entries, clashes, .. } = draft;
         self.report_clashes(clashes);
         self.compiler.source = Arc::clone(level.origin);
