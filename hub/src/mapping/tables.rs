@@ -112,8 +112,7 @@ impl Table {
             // To wait for the value as for a code would be to wait for ever.
             Unknown::Reject | Unknown::Hold => Err(Fault::Unknown { table: self.name.clone() }),
             Unknown::Pass => Ok(Val::Text(value)),
-            Unknown::Nothing => Ok(Val::Absent),
-            Unknown::Default(_) => Ok(Val::Absent),
+            Unknown::Nothing | Unknown::Default(_) => Ok(Val::Absent),
         }
     }
 

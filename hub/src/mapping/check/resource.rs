@@ -208,8 +208,8 @@ impl<'c> Checker<'c> {
         let target = Text::new("fullUrl".to_owned(), url.span.clone());
         self.rule_of_resource(&DeclaredRule { target, expression: url }, above, &mut sheet);
         for rule in &entry.request {
-            let target = Text::new(format!("request.{}", rule.target.value), rule.target.span.clone());
-            let rule = DeclaredRule { target, expression: rule.expression.clone() };
+            let request = Text::new(format!("request.{}", rule.target.value), rule.target.span.clone());
+            let rule = DeclaredRule { target: request, expression: rule.expression.clone() };
             self.rule_of_resource(&rule, above, &mut sheet);
         }
         if let Some(within) = above.within {

@@ -180,31 +180,22 @@ fn of_field<'r>(
 fn coding_of<'r>(columns: [Option<Cow<'r, str>>; 4], environment: &Environment<'r>) -> Option<Val<'r>> {
     let [system, version, code, display] = columns;
     let code = code?;
-    let system = system.map(|name| match is_outside_hl7(name.trim(), code.trim()) {
-        true => Cow::Owned(environment.local_system(&name)),
-        false => system_uri(&name, environment),
-    });
+    let system = system.map(|name| system_uri(&name, code.trim(), environment));
     let elements = [("system", system), ("version", version), ("code", Some(code)), ("display", display)];
     let filled = elements.into_iter().filter_map(|(name, text)| Some((name, Val::Text(trimmed(text?)))));
     Some(Val::Object(filled.collect()))
 }
 
-/// A code that the table of HL7 does not have which the sender names: it is the sender's own.
-fn is_outside_hl7(system: &str, code: &str) -> bool {
-    let number = system.strip_prefix("HL7").filter(|number| number.len() == 4);
-    number.is_some_and(|number| table(number).is_none_or(|table| table.code(code).is_none()))
-}
-
-/// The URI of a code system that a message names.
-pub(super) fn system_uri<'r>(name: &str, environment: &Environment<'r>) -> Cow<'r, str> {
+/// The URI of the code system that a message names for a code. Of HL7's tables only if the table has the code; any
+/// other is the sender's own, whatever table it names.
+fn system_uri<'r>(name: &str, code: &str, environment: &Environment<'r>) -> Cow<'r, str> {
     let name = name.trim();
     if let Some(uri) = environment.system(name) {
         return Cow::Borrowed(uri);
     }
-    if let Some(number) = name
-        .strip_prefix("HL7")
-        .filter(|digits| digits.len() == 4 && digits.bytes().all(|digit| digit.is_ascii_digit()))
-    {
+    let of_hl7 = name.strip_prefix("HL7").filter(|number| number.len() == 4);
+    let has_code = |number: &&str| table(number).is_some_and(|table| table.code(code).is_some());
+    if let Some(number) = of_hl7.filter(has_code) {
         return Cow::Owned(format!("http://terminology.hl7.org/CodeSystem/v2-{number}"));
     }
     if is_oid(name) {
