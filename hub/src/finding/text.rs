@@ -5,18 +5,19 @@
 //! line ends. Refused: nothing; a place outside a text is moved to its end.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A file's name and text.
 #[derive(Debug, Clone)]
 pub struct SourceText {
-    name: String,
+    name: Arc<str>,
     text: String,
     line_starts: Vec<usize>,
 }
 
 impl SourceText {
     /// Keeps `text` under the `name` that findings show.
-    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+    pub fn new(name: impl Into<Arc<str>>, text: impl Into<String>) -> Self {
         let text = text.into();
         let line_starts =
             std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at.saturating_add(1))).collect();
@@ -26,6 +27,11 @@ impl SourceText {
     /// The file's name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The same, for whoever keeps it.
+    pub fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
     }
 
     /// The file's text.

@@ -24,6 +24,7 @@ use super::compile::{Compiled, Compiler, Ground};
 use super::error::Place;
 use super::expression::ExpressionError;
 use super::fragments::Fragments;
+use super::interned::Interned;
 use super::layout::Clash;
 use super::parse::{DeclaredMapping, DeclaredRule};
 use super::plan::{Layout, Mapping, MessageType, Op, Rule, SourceFormat, TargetFormat};
@@ -44,9 +45,14 @@ pub(super) struct Checked {
 }
 
 /// Checks and compiles a mapping.
-pub(super) fn check(declared: &DeclaredMapping, fragments: &Fragments, tables: &Tables) -> Checked {
+pub(super) fn check(
+    declared: &DeclaredMapping,
+    fragments: &Fragments,
+    tables: &Tables,
+    interned: &Interned,
+) -> Checked {
     let mut checker = Checker {
-        compiler: Compiler::new(&declared.body.origin, tables),
+        compiler: Compiler::new(&declared.body.origin, tables, interned),
         fragments,
         rules: Vec::new(),
         targets: Vec::new(),
@@ -167,7 +173,7 @@ impl<'c> Checker<'c> {
 
     fn place(&self, span: &Range<usize>) -> Place {
         let (line, _) = self.compiler.source.line_and_column(span.start);
-        Place { file: self.compiler.source.name().into(), line }
+        Place { file: self.compiler.source.shared_name(), line }
     }
 
     fn add_rule(&mut self, rule: &DeclaredRule, compiled: Compiled, level: Level<'_>) -> usize {

@@ -15,11 +15,10 @@ pub(super) use paths::nearby;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use adapters::hl7v2::Path;
-
 use super::expression::{Expression, Node, PathKind};
 use super::fields::{DataType, datatype};
 use super::functions::Kind;
+use super::interned::Interned;
 use super::json_path::JsonPath;
 use super::names::{Named, Names};
 use super::plan::{Each, Op, Variable};
@@ -79,14 +78,16 @@ pub(super) struct Compiler<'c> {
     /// The file in hand.
     pub source: Arc<SourceText>,
     pub tables: &'c Tables,
+    pub interned: &'c Interned,
     pub findings: Findings,
     /// Tables that are named somewhere.
     pub used_tables: BTreeSet<String>,
 }
 
 impl<'c> Compiler<'c> {
-    pub fn new(source: &Arc<SourceText>, tables: &'c Tables) -> Self {
-        Compiler { source: Arc::clone(source), tables, findings: Findings::new(), used_tables: BTreeSet::new() }
+    pub fn new(source: &Arc<SourceText>, tables: &'c Tables, interned: &'c Interned) -> Self {
+        let (source, findings, used_tables) = (Arc::clone(source), Findings::new(), BTreeSet::new());
+        Compiler { source, tables, interned, findings, used_tables }
     }
 
     /// Compiles one expression; `None` when something is wrong with it, which is then in the findings.
@@ -277,7 +278,7 @@ impl Walk<'_, '_> {
             PathKind::Json => match JsonPath::parse(text) {
                 Ok(path) => {
                     let all = path.is_repeating();
-                    Some((Op::Json { path, all }, Kind::Any, all))
+                    Some((Op::Json { path: Box::new(path), all }, Kind::Any, all))
                 }
                 Err(error) => {
                     let place = span.start.saturating_add(error.span.start)..span.start.saturating_add(error.span.end);
@@ -286,7 +287,7 @@ impl Walk<'_, '_> {
                 }
             },
             PathKind::Hl7 if text.starts_with('.') => self.relative_part(text, span),
-            PathKind::Hl7 => match Path::parse(text.strip_prefix("$.").unwrap_or(text)) {
+            PathKind::Hl7 => match self.compiler.interned.path(text.strip_prefix("$.").unwrap_or(text)) {
                 Ok(path) => {
                     self.check_structure(&path, span);
                     self.check_field(&path, span);

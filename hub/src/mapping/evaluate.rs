@@ -269,7 +269,7 @@ impl<'r> Evaluator<'r> {
         if let Some(recorder) = self.recorder {
             recorder.borrow_mut().call(call.function.name, call.table.as_ref().map(|table| table.name()));
         }
-        let (table, pattern) = (call.table.as_deref(), call.pattern.as_ref());
+        let (table, pattern) = (call.table.as_deref(), call.pattern.as_deref());
         call.function.call(Arguments { values, table, pattern, environment: self.environment })
     }
 }

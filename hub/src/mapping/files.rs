@@ -13,6 +13,7 @@ use super::check::check;
 use super::compile::{Compiler, Ground};
 use super::expression::PathKind;
 use super::fragments::Fragments;
+use super::interned::Interned;
 use super::parse::parse;
 use super::plan::Mapping;
 use super::run::Question;
@@ -31,6 +32,7 @@ pub(crate) struct MappingFiles {
     pub names: Vec<String>,
     pub tables: Tables,
     fragments: Fragments,
+    interned: Interned,
     /// Tables that a mapping or a question names.
     used_tables: BTreeSet<String>,
 }
@@ -63,7 +65,7 @@ impl MappingFiles {
                 findings.push(finding.with_help(format!("rename the file to `{name}.toml`, or the mapping")));
             }
             files.names.push(name.clone());
-            let checked = check(&declared, &files.fragments, &files.tables);
+            let checked = check(&declared, &files.fragments, &files.tables, &files.interned);
             // What is missing may be what could not be read.
             if is_whole && !checked.findings.has_errors() {
                 findings.extend(checked.missing);
@@ -85,7 +87,7 @@ impl MappingFiles {
         source: &Arc<SourceText>,
         findings: &mut Findings,
     ) -> Option<Question> {
-        let mut compiler = Compiler::new(source, &self.tables);
+        let mut compiler = Compiler::new(source, &self.tables, &self.interned);
         let ground = Ground { is_condition: true, ..Ground::of(kind) };
         let compiled = compiler.condition(text, ground);
         findings.extend(compiler.findings);

@@ -16,6 +16,7 @@ mod files;
 mod fragments;
 mod functions;
 mod hl7_tables;
+mod interned;
 mod json_path;
 mod layout;
 mod lexer;

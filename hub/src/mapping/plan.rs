@@ -263,7 +263,7 @@ pub(super) enum Op {
     /// Text that tells the place in hand from every other of the message.
     Place,
     Field {
-        path: Path,
+        path: Arc<Path>,
         datatype: DataType,
         all: bool,
         from_root: bool,
@@ -275,10 +275,10 @@ pub(super) enum Op {
         datatype: DataType,
     },
     Json {
-        path: JsonPath,
+        path: Box<JsonPath>,
         all: bool,
     },
-    Call(Call),
+    Call(Box<Call>),
     /// The value, or nothing when a function cannot read what it is given.
     Attempt(Box<Op>),
     FirstOf(Vec<Op>),
@@ -309,7 +309,7 @@ pub(super) struct Call {
     pub function: &'static Function,
     pub arguments: Vec<Op>,
     pub table: Option<Arc<Table>>,
-    pub pattern: Option<regex::Regex>,
+    pub pattern: Option<Arc<regex::Regex>>,
 }
 
 /// Something of the context.

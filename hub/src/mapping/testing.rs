@@ -12,6 +12,7 @@ use super::error::Place;
 use super::evaluate::{Evaluator, Ground};
 use super::expression::PathKind;
 use super::functions::Environment;
+use super::interned::Interned;
 use super::tables::Tables;
 use super::write::write_value;
 use crate::finding::{SourceText, Text};
@@ -64,7 +65,8 @@ pub(super) fn evaluate(given: &str, expression: &str, tables: &Tables) -> Result
     let source = Arc::new(SourceText::new("test", format!("'{expression}'")));
     let kind = if given.starts_with('{') { PathKind::Json } else { PathKind::Hl7 };
     let ground = CompileGround { message: "RDE^O11", ..CompileGround::of(kind) };
-    let mut compiler = Compiler::new(&source, tables);
+    let interned = Interned::default();
+    let mut compiler = Compiler::new(&source, tables, &interned);
     let text = Text::new(expression.to_owned(), 0..source.text().len());
     let Some(compiled) = compiler.expression(&text, ground) else { return Err(compiler.findings.to_string()) };
     let document = document(given);

@@ -21,7 +21,7 @@ use crate::mapping::tables::Table;
 struct Given {
     ops: Vec<Op>,
     table: Option<Arc<Table>>,
-    pattern: Option<Regex>,
+    pattern: Option<Arc<Regex>>,
     /// Kind of the first, and whether it is several.
     kind: Kind,
     is_many: bool,
@@ -39,7 +39,7 @@ impl Given {
         let reduces = matches!(function.name, "first" | "last" | "count" | "join" | "concat" | "is_null");
         let kind = if function.returns == Kind::Any && function.name != "table" { self.kind } else { function.returns };
         let call = Call { function, arguments: self.ops, table: self.table, pattern: self.pattern };
-        Some((Op::Call(call), kind, self.is_many && !reduces))
+        Some((Op::Call(Box::new(call)), kind, self.is_many && !reduces))
     }
 }
 
@@ -60,7 +60,7 @@ impl Walk<'_, '_> {
         };
         self.check_count(function, arguments.len(), name_span, span)?;
         let mut given = self.arguments(function, arguments);
-        given.are_fine &= self.check_literals(function, arguments, given.pattern.as_ref());
+        given.are_fine &= self.check_literals(function, arguments, given.pattern.as_deref());
         if let (Some(table), Some(value)) = (&given.table, given.ops.first()) {
             self.check_rows(value, table, span);
         }

@@ -5,7 +5,7 @@
 //! complained of has no effect for any message. Not everything that has none is found.
 
 use crate::mapping::expression::Comparison;
-use crate::mapping::plan::{Call, Op};
+use crate::mapping::plan::Op;
 
 /// What never counts, in words; none if everything may.
 pub(super) fn idle(op: &Op) -> Option<&'static str> {
@@ -36,7 +36,7 @@ fn parts_of(op: &Op) -> Vec<&Op> {
         // It is looked at where it is given.
         Op::Name { .. } => Vec::new(),
         Op::Field { .. } | Op::Part { .. } | Op::Json { .. } => Vec::new(),
-        Op::Call(Call { arguments, .. }) => arguments.iter().collect(),
+        Op::Call(call) => call.arguments.iter().collect(),
         Op::FirstOf(parts) | Op::Joined(parts) | Op::And(parts) | Op::Or(parts) => parts.iter().collect(),
         Op::If { condition, value, otherwise } => {
             [Some(&**condition), Some(&**value), otherwise.as_deref()].into_iter().flatten().collect()
@@ -137,12 +137,14 @@ mod tests {
     use super::super::{Compiler, Ground};
     use crate::finding::{SourceText, Text, codes};
     use crate::mapping::expression::PathKind;
+    use crate::mapping::interned::Interned;
     use crate::mapping::tables::Tables;
 
     fn is_idle(expression: &str) -> bool {
         let source = Arc::new(SourceText::new("test", format!("'{expression}'")));
         let (tables, _) = Tables::read(&[]);
-        let mut compiler = Compiler::new(&source, &tables);
+        let interned = Interned::default();
+        let mut compiler = Compiler::new(&source, &tables, &interned);
         let ground = Ground { message: "RDE^O11", ..Ground::of(PathKind::Hl7) };
         let text = Text::new(expression.to_owned(), 0..source.text().len());
         assert!(compiler.expression(&text, ground).is_some(), "{}", compiler.findings);

@@ -5,6 +5,7 @@
 //! for.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use regex::Regex;
 
@@ -13,20 +14,19 @@ use crate::finding::{codes, one_of};
 use crate::mapping::expression::{Expression, Node};
 use crate::mapping::functions::Function;
 use crate::mapping::functions::money::currency_code;
-use crate::mapping::functions::pattern;
 
 /// Types that `identifier` can be told.
 const IDENTIFIER_TYPES: [&str; 6] = ["EI", "CX", "XCN", "XON", "DLN", "PLN"];
 
 impl Walk<'_, '_> {
     /// The pattern of a call, compiled.
-    pub(super) fn pattern(&mut self, function: &Function, argument: &Expression) -> Option<Regex> {
+    pub(super) fn pattern(&mut self, function: &Function, argument: &Expression) -> Option<Arc<Regex>> {
         let Node::Text(text) = &argument.node else {
             let message = format!("`{}` takes a pattern in quotes here", function.name);
             self.report(codes::ARGUMENT_TYPE, &argument.span, message, None);
             return None;
         };
-        let error = match pattern::compile(text) {
+        let error = match self.compiler.interned.pattern(text) {
             Ok(pattern) => return Some(pattern),
             Err(error) => error,
         };

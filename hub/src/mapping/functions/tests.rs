@@ -1,4 +1,5 @@
 use super::*;
+use crate::mapping::interned::Interned;
 use crate::mapping::testing::{evaluate, shipped_tables};
 
 #[test]
@@ -313,7 +314,8 @@ fn finding(expression: &str) -> (u16, usize, String) {
     use crate::mapping::compile::{Compiler, Ground};
     let source = std::sync::Arc::new(crate::finding::SourceText::new("test", format!("'{expression}'")));
     let tables = shipped_tables();
-    let mut compiler = Compiler::new(&source, &tables);
+    let interned = Interned::default();
+    let mut compiler = Compiler::new(&source, &tables, &interned);
     let kind = crate::mapping::PathKind::Hl7;
     let ground = Ground { message: "RDE^O11", ..Ground::of(kind) };
     let text = crate::finding::Text::new(expression.to_owned(), 0..source.text().len());
