@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use adapters::hl7v2::{Index, Path};
 
-const MESSAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/corpus/bench/rde_o11.hl7");
+const MESSAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/bench/rde_o11.hl7");
 const ROUNDS: usize = 15;
 const ROUND: Duration = Duration::from_millis(150);
 

@@ -26,7 +26,7 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 #[expect(clippy::print_stdout, reason = "a bench prints what it measured")]
 fn main() -> Outcome<()> {
     let root = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    let text = std::fs::read_to_string(root.join("../shared/corpus/bench/rde_o11.hl7"))?;
+    let text = std::fs::read_to_string(root.join("tests/bench/rde_o11.hl7"))?;
     let bytes = text.replace("@SEQ@", "000000001").replace("@NID@", "28001010100013").into_bytes();
     let shipped = load(&root)?;
     let small_folder = tempfile::tempdir()?;

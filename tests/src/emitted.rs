@@ -50,11 +50,7 @@ pub fn emitted() -> Fallible<Emitted> {
     let given = all_given()?;
     let mut emitted = Emitted::default();
     for mapping in configuration.mappings.values() {
-        let types = message_types(&configuration, mapping);
-        if types.is_empty() && matches!(mapping.from, SourceFormat::Hl7v2(_)) {
-            return Err(format!("{}: `from` names no message type that this can read", mapping.name).into());
-        }
-        let taken = given.iter().filter(|given| takes(&configuration, mapping, &types, &given.document));
+        let taken = given.iter().filter(|given| takes(&configuration, mapping, &given.document));
         let mut count = 0;
         for one in taken {
             count += emitted.add(mapping, one)?;
@@ -128,12 +124,7 @@ fn given_in(file: &Path) -> Fallible<Vec<Given>> {
     }
 }
 
-fn takes(
-    configuration: &Configuration,
-    mapping: &Mapping,
-    types: &[(String, String)],
-    document: &adapters::Document,
-) -> bool {
+fn takes(configuration: &Configuration, mapping: &Mapping, document: &adapters::Document) -> bool {
     let text = |json: &Value, name: &str| json.get(name).and_then(Value::as_str).map(str::to_owned);
     match (&mapping.from, document) {
         (SourceFormat::Hl7v2(_), adapters::Document::Hl7v2(hl7)) => {
@@ -143,7 +134,7 @@ fn takes(
                 let uses = route.mapping().is_some_and(|(name, _)| name == mapping.name);
                 uses && route.condition.is_some() && route.matches(document)
             });
-            routed || types.iter().any(|(one, another)| *one == code && *another == trigger)
+            routed || mapping.from.takes_message(&code, &trigger)
         }
         (SourceFormat::Event, adapters::Document::Json(json)) => json.get("specversion").is_some(),
         (SourceFormat::Fhir(resource), adapters::Document::Json(json)) => {
@@ -151,18 +142,4 @@ fn takes(
         }
         _ => false,
     }
-}
-
-/// The types in `from` as the mapping's file has them: `hl7v2 ADT^A01, A04` are ADT^A01 and ADT^A04.
-fn message_types(configuration: &Configuration, mapping: &Mapping) -> Vec<(String, String)> {
-    let file = configuration.files.iter().find(|(name, _)| **name == *mapping.place.file);
-    let lines = file.into_iter().flat_map(|(_, text)| text.lines()).take_while(|line| !line.starts_with('['));
-    let values = lines.filter_map(|line| line.strip_prefix("from")?.split('"').nth(1)?.strip_prefix("hl7v2 "));
-    let mut types: Vec<(String, String)> = Vec::new();
-    for word in values.flat_map(|value| value.split(',')).map(str::trim) {
-        let code = types.last().map(|(code, _)| code.clone()).unwrap_or_default();
-        let (code, trigger) = word.split_once('^').unwrap_or((&code, word));
-        types.push((code.to_owned(), trigger.to_owned()));
-    }
-    types
 }

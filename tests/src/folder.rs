@@ -16,12 +16,6 @@ pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
 }
 
-/// The test messages that lie beside the workspace.
-pub fn corpus() -> Fallible<PathBuf> {
-    let corpus = workspace().join("../shared/corpus");
-    corpus.canonicalize().map_err(|error| format!("the corpus is missing at {}: {error}", corpus.display()).into())
-}
-
 /// A folder of a test.
 #[derive(Clone, Debug)]
 pub struct Folder(PathBuf);

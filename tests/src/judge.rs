@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::Fallible;
 use crate::folder::workspace;
-use crate::peer::{built, java, prepare};
+use crate::peer::{bounded, built, java, prepare};
 
 /// Longer than any judge needs for all that the mappings emit, in seconds.
 const SECONDS: &str = "300";
@@ -126,11 +126,8 @@ impl Judge {
 
     /// Its answers, in any order.
     fn ask(self, documents: &[&Document]) -> Fallible<Vec<Value>> {
-        let command = self.command()?;
-        let mut bounded = Command::new("timeout");
-        bounded.arg(SECONDS).arg(command.get_program()).args(command.get_args());
-        bounded.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        let mut child = bounded.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut command = bounded(&self.command()?, SECONDS);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let mut stdin = child.stdin.take().ok_or("the judge has no input")?;
         let lines: String = documents
             .iter()

@@ -54,6 +54,14 @@ pub(crate) fn java(name: &str, class: &str) -> Command {
     command
 }
 
+/// The same command, ended after so many seconds.
+pub(crate) fn bounded(command: &Command, seconds: &str) -> Command {
+    let mut bounded = Command::new("timeout");
+    bounded.arg(seconds).arg(command.get_program()).args(command.get_args());
+    bounded.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    bounded
+}
+
 /// Makes sure that the peers are there, once. It fails if one cannot be made.
 pub(crate) fn prepare() -> Fallible<()> {
     let mut prepared = PREPARED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -90,11 +98,8 @@ impl Peer {
 
     /// Runs a command of the peer to its end and gives the lines of JSON that it printed.
     fn lines(self, arguments: &[&str], files: &[PathBuf]) -> Fallible<Vec<Value>> {
-        let command = self.command()?;
-        let mut bounded = Command::new("timeout");
-        bounded.arg(COMMAND_SECONDS).arg(command.get_program()).args(command.get_args()).args(arguments).args(files);
-        bounded.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        let output = bounded.stdin(Stdio::null()).output()?;
+        let mut command = bounded(&self.command()?, COMMAND_SECONDS);
+        let output = command.args(arguments).args(files).stdin(Stdio::null()).output()?;
         let text = String::from_utf8(output.stdout)?;
         if !output.status.success() {
             let why = String::from_utf8_lossy(&output.stderr).into_owned();

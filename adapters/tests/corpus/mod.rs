@@ -1,11 +1,11 @@
-//! The messages that tests read: the corpus beside the workspace and the fixtures.
+//! The messages that tests read: those that others wrote, and the fixtures.
 
 #![allow(dead_code, reason = "each test reads its part")]
 
 use std::path::{Path, PathBuf};
 
-/// The sample messages beside the workspace.
-pub const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/corpus/hl7v2");
+/// The sample messages that others wrote.
+pub const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/corpus");
 /// Our own messages.
 pub const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/hl7v2");
 /// The messages of the tests of routes and mappings.
@@ -13,7 +13,7 @@ pub const HUB_FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fi
 /// Our own batches and files.
 pub const ENVELOPES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/envelopes");
 /// The message for measurements.
-pub const BENCH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/corpus/bench");
+pub const BENCH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/bench");
 
 /// A file and its bytes.
 pub type Sample = (PathBuf, Vec<u8>);

@@ -16,6 +16,7 @@ use super::guard::json;
 use super::problem::Problem;
 use super::query::Parameters;
 use super::server::Api;
+use crate::journey::hold::CODE_CHARS_MAX;
 use crate::mapping::NewRow;
 use crate::store::{AwaitedCode, CodeFilter, CodeKey, CodeLine};
 
@@ -23,9 +24,6 @@ use crate::store::{AwaitedCode, CodeFilter, CodeKey, CodeLine};
 const PAGE_STANDARD: usize = 100;
 /// Codes of a page at most.
 const PAGE_MAX: usize = 1_000;
-/// Characters of a code, or of a column of its row, at most.
-const CHARS_MAX: usize = 256;
-
 /// A page of codes, by table, code and source.
 #[derive(Debug, Serialize)]
 struct Page {
@@ -110,13 +108,13 @@ pub(super) async fn add(api: web::Data<Api>, request: HttpRequest, body: web::By
     let shape = "the body must be JSON with `table`, `code`, and `value` or `coding` (`system`, `code`, `display`)";
     let addition: Addition = serde_json::from_slice(&body).map_err(|_| Problem::parameter(shape))?;
     let new = addition.into_code().ok_or_else(|| Problem::parameter(shape))?;
-    let is_long = |text: &String| text.chars().count() > CHARS_MAX;
+    let is_long = |text: &String| text.chars().count() > CODE_CHARS_MAX;
     let columns = match &new.row {
         NewRow::Value(value) => vec![value],
         NewRow::Coding { system, code, display } => [system, code].into_iter().chain(display).collect(),
     };
     if columns.into_iter().chain([&new.code]).any(is_long) {
-        return Err(Problem::parameter(format!("a code and its row have {CHARS_MAX} characters at most")));
+        return Err(Problem::parameter(format!("a code and its row have {CODE_CHARS_MAX} characters at most")));
     }
     tracing::info!(table = %new.table, by = %caller::of(&request), "a code is added to a table");
     let configuration = api.control.add_code(&new).await?;

@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
+use super::reload::off_the_runtime;
 use super::{Assembly, StartError};
 use crate::admin::{CodeError, NewCode, ReloadError};
 use crate::mapping::{RowError, add_row};
@@ -29,12 +30,13 @@ impl Assembly {
             RowError::Exists => CodeError::Exists,
             RowError::NotATable => CodeError::NotATable,
         })?;
-        let found = Configuration::load_with(&self.routes_file, &name, &changed);
-        found.map_err(|findings| CodeError::Reload(ReloadError::Findings(findings)))?;
+        let (routes, with) = (self.routes_file.clone(), changed.clone());
+        let loaded = off_the_runtime(move || Configuration::load_with(&routes, &name, &with)).await;
+        let loaded = loaded.map_err(|findings| CodeError::Reload(ReloadError::Findings(findings)))?;
         let written = tokio::task::spawn_blocking(move || replace(&path, &changed)).await;
         written.map_err(io::Error::other).and_then(|written| written).map_err(unwritable)?;
         fail::fail_point!("codes.after_write");
-        self.reload_alone().await.map_err(|error| CodeError::Reload(told(error)))
+        self.take_up(Ok(loaded)).await.map_err(|error| CodeError::Reload(told(error)))
     }
 }
 

@@ -33,7 +33,8 @@ Examples:
       as if it came from this one, with the values
   hub explain order.hl7 --mapping rde_o11_to_prescription --json
       one mapping, whatever the routes say, for a machine
-Without --mapping: the mappings of the routes that take the message, then the others that read its type.")]
+Without --mapping: the mappings of the routes that take the message; without --source, or if there is no such
+route, also the others that read its type.")]
 pub struct ExplainArgs {
     /// A file with a message: HL7 v2, or an event as JSON; `-` is standard input
     #[arg(value_name = "FILE")]
@@ -70,7 +71,14 @@ pub fn run(global: &Global, args: &ExplainArgs, output: &mut Output<'_>) -> Outc
     };
     let mappings = match &args.mapping {
         Some(name) => vec![loaded.mappings.get(name).ok_or_else(|| unknown("mapping", loaded.mappings.keys()))?],
-        None => report.matching_mappings(&document, &loaded),
+        None => {
+            let mut mappings = report.routed_mappings(&loaded);
+            // Whoever names a source asks what happens to its message, not what could.
+            if mappings.is_empty() || named.is_none() {
+                mappings.extend(report.other_mappings(&document, &loaded));
+            }
+            mappings
+        }
     };
     for mapping in mappings {
         report.mappings.push(MappingReport::of(mapping, &document, &context, args.reveal));

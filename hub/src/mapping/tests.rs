@@ -111,9 +111,9 @@ fn the_answer_to_a_hospital_is_the_golden_message() {
 #[test]
 fn orders_of_other_senders_are_mapped() {
     let mapping = shipped("rde_o11_to_prescription");
-    let corpus = workspace().join("../shared/corpus");
-    for name in ["hl7v2/RDE-O11-01.hl7", "hl7v2/RDE-O25-01.hl7", "bench/rde_o11.hl7"] {
-        let outputs = mapping.run(&message(&corpus.join(name)), &context());
+    let tests = workspace().join("tests");
+    for name in ["fixtures/corpus/RDE-O11-01.hl7", "fixtures/corpus/RDE-O25-01.hl7", "bench/rde_o11.hl7"] {
+        let outputs = mapping.run(&message(&tests.join(name)), &context());
         let outputs = outputs.unwrap_or_else(|error| panic!("{name}: {error}"));
         for output in outputs {
             let json: Json = serde_json::from_slice(&output.body).unwrap();
@@ -127,7 +127,7 @@ fn orders_of_other_senders_are_mapped() {
 #[test]
 fn messages_of_every_kind_are_mapped_or_refused_and_never_panic() {
     let mapping = shipped("rde_o11_to_prescription");
-    let corpus = workspace().join("../shared/corpus/hl7v2");
+    let corpus = workspace().join("tests/fixtures/corpus");
     let mut count = 0;
     for entry in std::fs::read_dir(corpus).unwrap() {
         let path = entry.unwrap().path();

@@ -1,6 +1,6 @@
 //! `make bench`: what the hub does on this machine, from parsing to the last effect, in one run.
 //!
-//! In comes nothing but the corpus beside the workspace; out goes a table, and the same as JSON. `HUB_BIN` names the
+//! In comes the message beside the routes of `tests/bench`; out goes a table, and the same as JSON. `HUB_BIN` names the
 //! hub to measure: a release build.
 
 use std::hint::black_box;
@@ -16,7 +16,7 @@ use clap::Parser;
 use hub::mapping::{Context, HmacKey};
 use hub::routes::Configuration;
 use hub_tests::Fallible;
-use hub_tests::folder::{Folder, corpus, workspace};
+use hub_tests::folder::{Folder, workspace};
 use hub_tests::hub::{Hub, Launch};
 use hub_tests::load::{self, Plan, Report, milliseconds};
 use hub_tests::wait::Stopwatch;
@@ -44,7 +44,7 @@ struct Arguments {
 
 fn main() -> Fallible<()> {
     let arguments = Arguments::parse();
-    let message = corpus()?.join("bench/rde_o11.hl7");
+    let message = workspace().join("tests/bench/rde_o11.hl7");
     let bytes = one_message(&message)?;
     let measured = Measured {
         parse_mb: parse_megabytes_per_second(&bytes)?,
@@ -93,7 +93,7 @@ fn timed_start(launch: &Launch) -> Fallible<(Hub, Duration)> {
     Ok((hub, watch.elapsed()))
 }
 
-/// The message of the corpus with its places filled.
+/// The message with its places filled.
 fn one_message(path: &Path) -> Fallible<Bytes> {
     let text = std::fs::read_to_string(path)?;
     let text = text.replace("@SEQ@", "000000001").replace("@NID@", "28001010100013").replace("MSGID", "BENCH1");

@@ -1,4 +1,4 @@
-//! Sends load to a hub that runs already: `load --to 127.0.0.1:2575 --message shared/corpus/bench/rde_o11.hl7`.
+//! Sends load to a hub that runs already: `load --to 127.0.0.1:2575 --message tests/bench/rde_o11.hl7`.
 
 use std::io::Write;
 use std::net::SocketAddr;

@@ -65,22 +65,22 @@ impl Report {
         Report { message, routes, mappings: Vec::new() }
     }
 
-    /// The mappings of the routes that match, each once, and after them all others that take the message type.
-    pub fn matching_mappings<'c>(
-        &self,
-        document: &Document,
-        configuration: &'c Configuration,
-    ) -> Vec<&'c Arc<Mapping>> {
-        let all = || configuration.mappings.values();
-        let used = |name: &str| self.routes.iter().any(|route| route.matches && route.mapping.as_deref() == Some(name));
-        let mut mappings: Vec<&Arc<Mapping>> = all().filter(|mapping| used(&mapping.name)).collect();
-        if let Document::Hl7v2(message) = document {
-            let header = message.message().header();
-            let (code, trigger) = (header.message_code().text(), header.trigger().text());
-            let takes = |mapping: &&Arc<Mapping>| mapping.from.takes_message(&code, &trigger) && !used(&mapping.name);
-            mappings.extend(all().filter(takes));
-        }
-        mappings
+    /// The mappings of the routes that match, each once.
+    pub fn routed_mappings<'c>(&self, configuration: &'c Configuration) -> Vec<&'c Arc<Mapping>> {
+        configuration.mappings.values().filter(|mapping| self.is_routed(&mapping.name)).collect()
+    }
+
+    /// Those that take the message type, and that no route uses for it.
+    pub fn other_mappings<'c>(&self, document: &Document, configuration: &'c Configuration) -> Vec<&'c Arc<Mapping>> {
+        let Document::Hl7v2(message) = document else { return Vec::new() };
+        let header = message.message().header();
+        let (code, trigger) = (header.message_code().text(), header.trigger().text());
+        let takes = |mapping: &&Arc<Mapping>| mapping.from.takes_message(&code, &trigger);
+        configuration.mappings.values().filter(takes).filter(|mapping| !self.is_routed(&mapping.name)).collect()
+    }
+
+    fn is_routed(&self, name: &str) -> bool {
+        self.routes.iter().any(|route| route.matches && route.mapping.as_deref() == Some(name))
     }
 
     /// For machines.
