@@ -52,7 +52,8 @@ pub(super) fn check(
     interned: &Interned,
 ) -> Checked {
     let mut checker = Checker {
-        compiler: Compiler::new(&declared.body.origin, tables, interned),
+        compiler: Compiler::new(&declared.formats.origin, tables, interned),
+        file: &declared.body.origin,
         fragments,
         rules: Vec::new(),
         targets: Vec::new(),
@@ -69,6 +70,8 @@ pub(super) fn check(
 
 struct Checker<'c> {
     compiler: Compiler<'c>,
+    /// The mapping's own file; rules may stand in that of its base too.
+    file: &'c Arc<SourceText>,
     fragments: &'c Fragments,
     rules: Vec<Rule>,
     /// The target of each rule with its file, for findings.
@@ -100,20 +103,21 @@ struct Level<'l> {
 
 impl<'c> Checker<'c> {
     fn mapping(&mut self, declared: &'c DeclaredMapping) -> Option<Mapping> {
-        let from = self.source_format(&declared.from);
-        let to = self.target_format(&declared.to, segments::written_version(&declared.body.rules));
+        let formats = &declared.formats;
+        let from = self.source_format(&formats.from);
+        let to = self.target_format(&formats.to, segments::written_version(&declared.body.rules));
         let (from, to) = (from?, to?);
         let (message, structures) = messages_of(&from);
         let whole = Ground { structures: &structures, message: &message, ..Ground::of(from.path_kind()) };
-        let each = declared.each.as_ref().map(|each| (self.each(each, whole), self.place(&each.span)));
+        let each = formats.each.as_ref().map(|each| (self.each(each, whole), self.place(&each.span)));
         let ground = match &each {
             Some((Some(each), _)) => whole.at(each),
             Some((None, _)) | None => whole,
         };
         let names = self.names(&declared.body, &Rc::default(), ground);
         let ground = Ground { names: Some(&names), ..ground };
-        let when = declared.when.as_ref();
-        let when = when.map(|when| (self.compiler.condition(when, ground), self.place(&when.span)));
+        self.compiler.source = Arc::clone(&formats.origin);
+        let when = formats.when.as_ref().map(|when| (self.compiler.condition(when, ground), self.place(&when.span)));
         let within = match &to {
             TargetFormat::Fhir(resource) => fhir::grammar::resource(resource),
             TargetFormat::Hl7v2(_) => None,
@@ -122,9 +126,9 @@ impl<'c> Checker<'c> {
         if let Some((Some(condition), _)) = &when {
             guards_of(&condition.op, &mut guards);
         }
-        let origin = &declared.body.origin;
+        let origin = &formats.origin;
         let is_hl7 = matches!(to, TargetFormat::Hl7v2(_));
-        let declared_to = &declared.to;
+        let declared_to = &formats.to;
         let level =
             Level { ground, within, declared: declared_to, origin, guards: &guards, prefix: "", is_root: true, is_hl7 };
         let flat = self.flat(&declared.body, &names, level);
@@ -133,7 +137,7 @@ impl<'c> Checker<'c> {
             TargetFormat::Hl7v2(kind) => Layout::Hl7(self.segments(&flat, level, kind)),
         };
         self.warn_of_unused_names(&names);
-        self.compiler.source = Arc::clone(origin);
+        self.compiler.source = Arc::clone(&declared.body.origin);
         declared.tests.iter().for_each(|test| self.test(test, &to));
         let each = match each {
             None => None,

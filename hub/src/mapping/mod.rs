@@ -5,6 +5,7 @@
 //! same bytes (H7); an error names the rule and never the content (H10). Refused: documents that miss
 //! what a rule requires, and codes that a table does not have.
 
+mod bases;
 mod check;
 mod compile;
 mod context;

@@ -9,6 +9,7 @@ use super::testing::{context, shipped_tables};
 use super::*;
 use crate::finding::{Findings, SourceText, codes};
 
+mod bases;
 mod targets;
 
 fn workspace() -> PathBuf {

@@ -3,6 +3,7 @@
 //! In come documents; out go the routes that match and their outputs. Promised: the table never
 //! changes; another configuration is another table with another hash (H7).
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -245,6 +246,8 @@ pub struct Configuration {
     pub routes: Vec<Route>,
     /// Every mapping, by name, used or not.
     pub mappings: IndexMap<String, Arc<Mapping>>,
+    /// The file of every code table, by the table's name.
+    pub tables: BTreeMap<String, String>,
     fixtures: Fixtures,
 }
 
@@ -297,7 +300,10 @@ impl Configuration {
         }
         let texts: Vec<(String, String)> =
             files.all().map(|source| (source.name().to_owned(), source.text().to_owned())).collect();
+        let places = mappings.tables.places();
+        let tables = places.map(|(source, name)| (name.value.clone(), source.name().to_owned())).collect();
         Some(Configuration {
+            tables,
             hash: ConfigHash::of(&texts),
             files: texts,
             sources: checked.sources,

@@ -131,7 +131,9 @@ impl<'c> Checker<'c> {
         let (scope, ground) = self.stand_at(placed, level.ground);
         let outer = Level { ground, ..level };
         let compiled = self.block(placed, level.prefix, outer, |checker, flat, inner| {
-            if let Some(name) = scope.body.uses.first().filter(|_| !flat.rules.is_empty()) {
+            if let Some(used) = scope.body.uses.first().filter(|_| !flat.rules.is_empty()) {
+                let name = &used.name;
+                checker.compiler.source = Arc::clone(&used.origin);
                 let message = format!("the fragment `{}` has rules, and this block writes to no list", name.value);
                 checker.report(codes::FRAGMENT_UNFIT, name.span.clone(), message, Some("give it `to`".to_owned()));
             }
@@ -206,12 +208,14 @@ impl<'c> Checker<'c> {
         let unsaid = || Text::new(format!("urn(\"{} {number}\")", entry.resource.value), entry.resource.span.clone());
         let url = entry.url.clone().unwrap_or_else(unsaid);
         let target = Text::new("fullUrl".to_owned(), url.span.clone());
-        self.rule_of_resource(&DeclaredRule { target, expression: url }, above, &mut sheet);
+        let origin = Arc::clone(&entry.origin);
+        self.rule_of_resource(&DeclaredRule { origin, target, expression: url }, above, &mut sheet);
         for rule in &entry.request {
+            self.compiler.source = Arc::clone(&rule.origin);
             let request = Text::new(format!("request.{}", rule.target.value), rule.target.span.clone());
-            let rule = DeclaredRule { target: request, expression: rule.expression.clone() };
-            self.rule_of_resource(&rule, above, &mut sheet);
+            self.rule_of_resource(&DeclaredRule { target: request, ..rule.clone() }, above, &mut sheet);
         }
+        self.compiler.source = Arc::clone(&entry.origin);
         if let Some(within) = above.within {
             let place = Spot::new(level.declared, level.origin);
             self.check_elements(within, &Written { writes: &sheet.writes, lists: &[], place: &place });
