@@ -193,6 +193,7 @@ start_all() {
     write_env
     for part in "${parts[@]}"; do
         if ! pid_of "$part" >/dev/null; then
+            of "$part" sweep
             free_ports "$part"
             say "$part: starting" >&2
             of "$part" start
@@ -312,8 +313,14 @@ status() {
 
 # tool COMMAND ARGUMENT...: a client of a server, with what it needs to log in.
 tool() {
-    local name=$1
+    local name=$1 server
     shift
+    case $name in
+    psql) server=postgres ;;
+    rabbitmqctl) server=rabbitmq ;;
+    kafka) server=kafka ;;
+    esac
+    grep -q "^$server" <<<"$(running)" || fail "$server is not up: deploy/services.sh up $server"
     case $name in
     psql) postgres_psql --dbname=hub "$@" ;;
     rabbitmqctl) rabbitmq_ctl "$@" ;;

@@ -92,11 +92,11 @@ broker.heartbeat.interval.ms=500
 EOF
 }
 
-with_java() {
-    local heap=$1
-    shift
-    java "-Xmx$heap" -XX:+ExitOnOutOfMemoryError "-Dlog4j2.configurationFile=$here/kafka/log4j2.properties" \
-        -cp "$libraries/*" "$@"
+# Sets `with_java`: what goes before the class and its arguments.
+java_environment() {
+    local heap=$1 level=$2
+    with_java=(java "-Xmx$heap" -XX:+ExitOnOutOfMemoryError "-Dhub.log=$level"
+        "-Dlog4j2.configurationFile=$here/kafka/log4j2.properties" -cp "$libraries/*")
 }
 
 # Made whole or not at all.
@@ -105,7 +105,8 @@ kafka_create() {
     [ ! -e "$where/formatted" ] || return 0
     rm -rf "$where/data"
     [ "$part" = kafka ] || quorum=(--initial-controllers "$(controllers initial)")
-    with_java 128m kafka.tools.StorageTool format --config "$where/server.properties" \
+    java_environment 128m warn
+    "${with_java[@]}" kafka.tools.StorageTool format --config "$where/server.properties" \
         --cluster-id "$(kept "$folder/${part%-*}.id" kafka_uuid)" \
         "${quorum[@]}" >"$logs/$part.format.log" 2>&1 ||
         fail "$part could not be formatted: $(tail -n 3 "$logs/$part.format.log")"
@@ -116,13 +117,11 @@ kafka_start() {
     local part=$1 where
     where=$(kafka_folder "$part")
     kafka_libraries
-    sweep "$where" java
     install -d -m 700 "$where"
     kafka_configure "$part" "$where"
     kafka_create "$part" "$where"
-    launch "$part" "$where" java -Xmx512m -XX:+ExitOnOutOfMemoryError \
-        "-Dlog4j2.configurationFile=$here/kafka/log4j2.properties" -cp "$libraries/*" \
-        kafka.Kafka "$where/server.properties"
+    java_environment 512m warn
+    launch "$part" "$where" "${with_java[@]}" kafka.Kafka "$where/server.properties"
 }
 
 kafka_answers() {
@@ -137,6 +136,10 @@ kafka_settle() {
 
 kafka_stop() {
     stop "$1" TERM 30
+    kafka_sweep "$1"
+}
+
+kafka_sweep() {
     sweep "$(kafka_folder "$1")" java
 }
 
@@ -152,5 +155,6 @@ kafka_tool() {
     local tool=$1
     shift
     kafka_libraries
-    with_java 256m "org.apache.kafka.tools.$tool" --bootstrap-server "127.0.0.1:$kafka_port" "$@"
+    java_environment 256m error
+    "${with_java[@]}" "org.apache.kafka.tools.$tool" --bootstrap-server "127.0.0.1:$kafka_port" "$@"
 }

@@ -70,7 +70,6 @@ EOF
 postgres_start() {
     local where
     where=$(postgres_folder)
-    sweep "$where" postgres
     postgres_create "$where"
     postgres_configure "$where"
     # A pid of before the last kill may belong to another process by now, and PostgreSQL would believe in it.
@@ -99,10 +98,12 @@ postgres_settle() {
 }
 
 postgres_stop() {
-    local where
-    where=$(postgres_folder)
     stop postgres INT 30 # "fast": sessions are ended, nothing is lost
-    sweep "$where" postgres
+    postgres_sweep
+}
+
+postgres_sweep() {
+    sweep "$(postgres_folder)" postgres
 }
 
 postgres_delete() {

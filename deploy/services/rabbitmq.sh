@@ -57,7 +57,6 @@ EOF
 
 rabbitmq_start() {
     local where=$folder/rabbitmq
-    sweep "$where" beam.smp erl_child_setup inet_gethost epmd
     rabbitmq_configure "$where"
     rabbitmq_environment
     launch epmd "$where" "${with_rabbitmq[@]}" epmd
@@ -74,6 +73,11 @@ rabbitmq_settle() {
 
 rabbitmq_stop() {
     stop rabbitmq TERM 60
+    rabbitmq_sweep
+}
+
+# The name server is of no use without its server, so it goes with what a killed one left behind.
+rabbitmq_sweep() {
     stop epmd TERM 10
     sweep "$folder/rabbitmq" beam.smp erl_child_setup inet_gethost epmd
 }
