@@ -11,6 +11,7 @@ mod reload;
 mod stages;
 mod watching;
 
+pub use self::brokers::kafka_options;
 pub use self::watching::{reload_and_tell, watch_files};
 
 use std::collections::HashMap;
@@ -143,7 +144,7 @@ pub async fn start(
     let held = read_held(hub.store.as_ref(), &hub.metrics, SHARDS).await?;
     journal::blame_the_dead(&hub).await?;
     let (closed, closing) = watch::channel(false);
-    let brokers = brokers::bind(settings);
+    let brokers = brokers::bind(settings).await?;
     let plan = StagesPlan { arbiters: &arbiters, held, died: !clean, brokers: &brokers, closing: closing.clone() };
     let stages = start_stages(&hub, &root, plan);
     // Before recovery: what was stuck when the last process was given up may be stuck again.

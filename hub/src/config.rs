@@ -5,6 +5,7 @@
 //! said at once, with its place. Refused: an address beyond loopback without TLS or a reason, and keys
 //! that do not exist. No secret stands in the file: keys and certificates are named by their files.
 
+mod brokers;
 mod layer;
 
 use std::net::SocketAddr;
@@ -15,6 +16,9 @@ use std::time::Duration;
 use adapters::tls::ClientFiles;
 use indexmap::IndexMap;
 
+pub use self::brokers::{
+    Binding, Broker, BrokerTls, Brokers, KafkaSettings, Place, RabbitSettings, Secret, far_broker, is_loopback,
+};
 use self::layer::{Layer, Root};
 use crate::cli::{Global, RunArgs};
 use crate::finding::{Finding, Findings, Located, SourceText, Text, codes, did_you_mean, one_of};
@@ -39,8 +43,10 @@ pub struct Settings {
     pub http: HttpSettings,
     /// Whom a command trusts that asks a hub by HTTPS, and who it is; without it, the system's authorities.
     pub client: Option<ClientFiles>,
+    /// How brokers are reached.
+    pub brokers: Brokers,
     /// What carries each channel.
-    pub channels: IndexMap<Channel, Broker>,
+    pub channels: IndexMap<Channel, Binding>,
     /// How much the process may hold.
     pub limits: Limits,
 }
@@ -56,13 +62,6 @@ pub struct HttpSettings {
     pub tls: Option<ServerTls>,
     /// Why there is no TLS although the address is not loopback.
     pub insecure: Option<String>,
-}
-
-/// What carries a channel from the hub to its domain actor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Broker {
-    /// The outbox, straight to the consumer.
-    Embedded,
 }
 
 /// Bounds of the process (H6).
@@ -105,7 +104,11 @@ impl Default for Settings {
                 insecure: None,
             },
             client: None,
-            channels: Channel::ALL.into_iter().map(|channel| (channel, Broker::Embedded)).collect(),
+            brokers: Brokers::default(),
+            channels: Channel::ALL
+                .into_iter()
+                .map(|channel| (channel, Binding { broker: Broker::Embedded, place: None }))
+                .collect(),
             limits: Limits::default(),
         }
     }
@@ -137,6 +140,9 @@ impl Settings {
         {
             findings.push(finding);
         }
+        for finding in brokers::unbound(&layer.channels, &layer.brokers) {
+            findings.push(finding);
+        }
         if findings.has_errors() {
             return Err(findings);
         }
@@ -159,6 +165,7 @@ impl Settings {
                 insecure: layer.http.insecure,
             },
             client: layer.client,
+            brokers: layer.brokers,
             channels,
             limits: Limits {
                 memory_for_bodies: layer.limits.memory_for_bodies.unwrap_or(limits.memory_for_bodies),

@@ -21,6 +21,7 @@ pub mod peer;
 pub mod power_cut;
 pub mod random;
 pub mod sender;
+pub mod servers;
 pub mod wait;
 pub mod ward;
 

@@ -1,4 +1,4 @@
-//! What a record is called on the wire: the attributes of CloudEvents 1.0, in binary mode (ADR 0009).
+//! What a record is called on the wire: the attributes of CloudEvents 1.0, in binary mode (ADR 0012).
 //!
 //! In comes a [`Record`]; out go names and values, which a broker's own file puts into headers or
 //! properties, and back. Promised: a record that was written reads back whole, and no value tells anything

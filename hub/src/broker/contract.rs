@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use adapters::clock::Timestamp;
+use adapters::clock::{Clock, SystemClock, Timestamp};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::{BoxFuture, join_all};
@@ -52,7 +52,7 @@ type Check = for<'g> fn(&'g dyn Ground) -> BoxFuture<'g, ()>;
 /// Declares the checks as a table and, for the brokers of this crate, as tests: of every broker, of those that have
 /// what they hold in memory, and of those that are durable.
 macro_rules! checks {
-    (every: $($every:ident,)+; in_memory: $($memory:ident,)+; durable: $($durable:ident,)+;) => {
+    (every: $($every:ident),+; in_memory: $($memory:ident),+; durable: $($durable:ident),+;) => {
         const CHECKS: &[(&str, Check)] = &[
             $((stringify!($every), |ground| $every(ground).boxed()),)+
             $((stringify!($memory), |ground| $memory(ground).boxed()),)+
@@ -101,8 +101,7 @@ checks! {
 /// A name that no other check has, nor any run before.
 fn unique() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
-    let now = jiff::Timestamp::now().as_millisecond();
-    format!("check-{now}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+    format!("check-{}-{}-{}", SystemClock.now().0, std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Runs one check by its name.

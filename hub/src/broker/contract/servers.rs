@@ -10,6 +10,7 @@ use super::Ground;
 use crate::broker::Broker;
 use crate::broker::kafka::{self, Kafka, Topic};
 use crate::broker::rabbitmq::{self, RabbitMq};
+use crate::config::BrokerTls;
 
 /// What a broker sent has come by then, on a machine that does other things too.
 const QUIET: Duration = Duration::from_millis(400);
@@ -27,7 +28,7 @@ pub(crate) fn server(name: &str) -> String {
 
 /// RabbitMQ of the tests.
 pub(crate) fn rabbit_access() -> rabbitmq::Access {
-    rabbitmq::Access { url: server("HUB_TEST_RABBITMQ"), ca: None, identity: None }
+    rabbitmq::Access { url: server("HUB_TEST_RABBITMQ"), tls: BrokerTls::default() }
 }
 
 /// Starts brokers on RabbitMQ.

@@ -1,12 +1,13 @@
 //! Clients of Kafka: how they are set, what they tell, and what is made of their errors.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use crate::config::BrokerTls;
 
 /// A record that is not confirmed after so many milliseconds is not on its way any more.
 const MESSAGE_TIMEOUT_MS: &str = "15000";
@@ -24,19 +25,10 @@ const FETCH_AHEAD: (&str, &str) = ("2000", "16384");
 pub struct Access {
     /// `host:port`, some of them.
     pub bootstrap: Vec<String>,
-    /// Whether the connection is encrypted, and by whose authority; none: the system's.
-    pub tls: Option<Tls>,
+    /// Files of TLS; none: the connection is not encrypted.
+    pub tls: Option<BrokerTls>,
     /// Who the hub is.
     pub sasl: Option<Sasl>,
-}
-
-/// Files of TLS, PEM.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tls {
-    /// Authorities of the brokers' certificates.
-    pub ca: Option<PathBuf>,
-    /// The hub's own certificate chain and key.
-    pub identity: Option<(PathBuf, PathBuf)>,
 }
 
 /// A user.
@@ -63,19 +55,19 @@ pub enum Fault {
     #[error("HUB0503 Kafka cannot be reached: {0}")]
     Away(String),
     /// User or password.
-    #[error("HUB0511 Kafka refuses the user or the password")]
+    #[error("HUB0170 Kafka refuses the user or the password")]
     Denied,
     /// The user may not do what has to be done.
-    #[error("HUB0514 Kafka does not permit it: {0}")]
+    #[error("HUB0173 Kafka does not permit it: {0}")]
     NotPermitted(String),
     /// Settings that no client can be made of.
-    #[error("HUB0515 the access to Kafka cannot be used: {0}")]
+    #[error("HUB0174 the access to Kafka cannot be used: {0}")]
     Access(String),
     /// Topics are not there.
-    #[error("HUB0516 Kafka has no topic {0}")]
+    #[error("HUB0175 Kafka has no topic {0}")]
     NoTopic(String),
     /// A topic cannot be written with its replicas.
-    #[error("HUB0517 the topic {topic} has {in_sync} replicas in sync, and needs {wanted}")]
+    #[error("HUB0176 the topic {topic} has {in_sync} replicas in sync, and needs {wanted}")]
     TooFewReplicas {
         /// The topic.
         topic: String,

@@ -216,6 +216,11 @@ impl Kafka {
         });
         Kafka { shared, closed: watch::Sender::new(false) }
     }
+
+    /// Whether it can be used: reached, with every topic there and writable.
+    pub async fn check(&self) -> Result<(), Fault> {
+        self.shared.open_outlet().await
+    }
 }
 
 impl Drop for Kafka {

@@ -1,16 +1,16 @@
 //! The topics that the hub needs: what is there, what is missing, and how it is made.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigEntry, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::{Metadata, MetadataTopic};
 
-use super::client::{Access, Fault, base_config};
+use super::client::{Access, Fault, Observer, base_config};
 
 /// Longest wait for an answer of the cluster.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// Largest record where the cluster says nothing, in bytes.
 const RECORD_BYTES_STANDARD: usize = 1_000_000;
 
@@ -83,22 +83,49 @@ impl Comparison {
     }
 }
 
-fn admin(access: &Access) -> Result<AdminClient<DefaultClientContext>, Fault> {
-    base_config(access).create().map_err(|error| Fault::of(&error))
+/// A client that asks, and what it heard that will not pass by itself: a refused login looks like no answer else.
+struct Admin {
+    client: Arc<AdminClient<Observer>>,
+    heard: Arc<Mutex<Option<Fault>>>,
+}
+
+impl Admin {
+    fn new(access: &Access) -> Result<Admin, Fault> {
+        let heard: Arc<Mutex<Option<Fault>>> = Arc::default();
+        let hears = Arc::clone(&heard);
+        let observer = Observer::new(move |fault, _| {
+            if let Ok(mut heard) = hears.lock()
+                && !fault.is_passing()
+            {
+                *heard = Some(fault);
+            }
+        });
+        let client = base_config(access).create_with_context(observer).map_err(|error| Fault::of(&error))?;
+        Ok(Admin { client: Arc::new(client), heard })
+    }
+
+    fn fault(&self, error: &KafkaError) -> Fault {
+        self.heard.lock().ok().and_then(|heard| heard.clone()).unwrap_or_else(|| Fault::of(error))
+    }
+
+    async fn metadata(&self) -> Result<Metadata, Fault> {
+        let asked = Arc::clone(&self.client);
+        let metadata = tokio::task::spawn_blocking(move || asked.inner().fetch_metadata(None, ANSWER_WITHIN)).await;
+        metadata.map_err(|error| Fault::Away(error.to_string()))?.map_err(|error| self.fault(&error))
+    }
 }
 
 /// Asks the cluster for the topics.
 pub async fn compare(access: &Access, wanted: Vec<Topic>) -> Result<Comparison, Fault> {
-    let client = std::sync::Arc::new(admin(access)?);
-    let asked = std::sync::Arc::clone(&client);
-    let metadata = tokio::task::spawn_blocking(move || asked.inner().fetch_metadata(None, ANSWER_WITHIN)).await;
-    let metadata = metadata.map_err(|error| Fault::Away(error.to_string()))?.map_err(|error| Fault::of(&error))?;
+    let admin = Admin::new(access)?;
+    let metadata = admin.metadata().await?;
     let there: Vec<&Topic> = wanted.iter().filter(|topic| found(&metadata, topic).is_some()).collect();
     let specifiers: Vec<_> = there.iter().map(|topic| ResourceSpecifier::Topic(&topic.name)).collect();
     let mut settings = Vec::new();
     if !specifiers.is_empty() {
         let options = AdminOptions::new().request_timeout(Some(ANSWER_WITHIN));
-        settings = client.describe_configs(&specifiers, &options).await.map_err(|error| Fault::of(&error))?;
+        let described = admin.client.describe_configs(&specifiers, &options).await;
+        settings = described.map_err(|error| admin.fault(&error))?;
     }
     let mut comparison = Comparison::default();
     for topic in &wanted {
@@ -142,14 +169,14 @@ fn differences(wanted: &Topic, found: &MetadataTopic, min_in_sync: Option<usize>
 
 /// Makes topics. One that somebody else made meanwhile is fine.
 pub async fn create(access: &Access, topics: &[Topic]) -> Result<(), Fault> {
-    let client = admin(access)?;
+    let admin = Admin::new(access)?;
     let new: Vec<_> = topics
         .iter()
         .map(|topic| NewTopic::new(&topic.name, topic.partitions, TopicReplication::Fixed(topic.replicas)))
         .collect();
     let within = Some(ANSWER_WITHIN);
     let options = AdminOptions::new().request_timeout(within).operation_timeout(within);
-    let made = client.create_topics(&new, &options).await.map_err(|error| Fault::of(&error))?;
+    let made = admin.client.create_topics(&new, &options).await.map_err(|error| admin.fault(&error))?;
     for result in made {
         match result {
             Ok(name) => tracing::info!(topic = name, "made a topic"),

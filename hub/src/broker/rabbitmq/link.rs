@@ -17,6 +17,8 @@ use lapin::{Channel, Connection, ConnectionProperties, ErrorKind, Event};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
+use crate::config::BrokerTls;
+
 /// Longest wait for a connection, and for a channel of it.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// Heartbeats in seconds: a connection without a byte for twice as long is dead.
@@ -27,10 +29,8 @@ const HEARTBEAT_SECONDS: u16 = 6;
 pub struct Access {
     /// `amqp://user:password@host:port/vhost`, or `amqps`.
     pub url: String,
-    /// Authorities of the broker's certificate, PEM; none: the system's.
-    pub ca: Option<PathBuf>,
-    /// The hub's own certificate chain and key, PEM.
-    pub identity: Option<(PathBuf, PathBuf)>,
+    /// Files of TLS, for `amqps`.
+    pub tls: BrokerTls,
 }
 
 impl fmt::Debug for Access {
@@ -46,22 +46,22 @@ pub enum Fault {
     #[error("HUB0503 RabbitMQ cannot be reached: {0}")]
     Away(String),
     /// User or password.
-    #[error("HUB0511 RabbitMQ refuses the user or the password")]
+    #[error("HUB0170 RabbitMQ refuses the user or the password")]
     Denied,
     /// The virtual host.
-    #[error("HUB0512 RabbitMQ refuses the virtual host: {0}")]
+    #[error("HUB0171 RabbitMQ refuses the virtual host: {0}")]
     NoVirtualHost(String),
     /// A queue of that name exists and is another one.
-    #[error("HUB0513 a queue exists with other arguments: {0}")]
+    #[error("HUB0172 a queue exists with other arguments: {0}")]
     OtherQueue(String),
     /// The user may not do what has to be done.
-    #[error("HUB0514 RabbitMQ does not permit it: {0}")]
+    #[error("HUB0173 RabbitMQ does not permit it: {0}")]
     NotPermitted(String),
     /// The queue is not there.
     #[error("HUB0504 a queue is not there: {0}")]
     NoQueue(String),
     /// The address, or a file that it names.
-    #[error("HUB0515 the access to RabbitMQ cannot be used: {0}")]
+    #[error("HUB0174 the access to RabbitMQ cannot be used: {0}")]
     Access(String),
 }
 
@@ -161,11 +161,11 @@ impl Link {
             let unreadable = |error| Fault::Access(format!("{}: {error}", path.display()));
             tokio::fs::read(path).await.map_err(unreadable)
         };
-        let cert_chain = match &self.access.ca {
+        let cert_chain = match &self.access.tls.ca {
             Some(path) => Some(String::from_utf8_lossy(&read(path).await?).into_owned()),
             None => None,
         };
-        let identity = match &self.access.identity {
+        let identity = match &self.access.tls.identity {
             Some((chain, key)) => Some(OwnedIdentity::PKCS8 { pem: read(chain).await?, key: read(key).await? }),
             None => None,
         };

@@ -1,4 +1,4 @@
-//! Records as AMQP 0-9-1 messages: CloudEvents in binary mode, with the names of the AMQP 1.0 binding (ADR 0009).
+//! Records as AMQP 0-9-1 messages: CloudEvents in binary mode, with the names of the AMQP 1.0 binding (ADR 0012).
 //!
 //! Attributes are headers `cloudEvents_id` and so on; both prefixes of the binding are read. The properties `message-id`,
 //! `type`, `timestamp`, `app-id` repeat some of them for people and tools that know no CloudEvents.

@@ -188,6 +188,11 @@ impl RabbitMq {
         tokio::spawn(look_at_depth(Arc::clone(&shared), closed.subscribe()));
         RabbitMq { shared, closed }
     }
+
+    /// Whether it can be used: connected, with every queue declared as it is wanted.
+    pub async fn check(&self) -> Result<(), Fault> {
+        self.shared.open_outlet().await
+    }
 }
 
 impl Drop for RabbitMq {
