@@ -6,12 +6,15 @@
 //! A durable broker hands out copies of what was decided long ago: they are sifted out before anybody
 //! decides on them again.
 
+mod batch;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
+use self::batch::Charged;
 use super::apply::{Applied, Decision, DomainBatch, End, unit_of};
 use super::blame::{self, CHARGES_MAX, InHand};
 use super::publish::Aside;
@@ -61,32 +64,6 @@ pub struct Durable {
 
 /// Open records of a partition that may have been in hand when the process died: a batch.
 pub const SUSPECTS_MAX: usize = BATCH_MAX;
-
-/// A batch with the charges that memory knows.
-struct Charged {
-    records: Vec<Record>,
-    charges: Vec<u32>,
-    /// How many records of the broker end with each: itself, and the stale copies behind it.
-    spans: Vec<usize>,
-    conflicts: u32,
-    /// So many of the first records are decided one at a time: one of them cannot be.
-    singly: usize,
-}
-
-impl Charged {
-    fn of(records: Vec<Record>) -> Charged {
-        let (charges, spans) = (vec![0; records.len()], vec![1; records.len()]);
-        Charged { records, charges, spans, conflicts: 0, singly: 0 }
-    }
-
-    /// The first `done` are done; gives how many records of the broker those are.
-    fn drop_first(&mut self, done: usize) -> usize {
-        self.records.drain(..done);
-        self.charges.drain(..done);
-        self.singly = self.singly.saturating_sub(done);
-        self.spans.drain(..done).sum()
-    }
-}
 
 impl<D: Domain> Consumer<D> {
     /// Works until the partition is taken away. An error is the end of the store, or what is in hand can neither be
