@@ -42,6 +42,7 @@ folder=$(realpath --canonicalize-missing "${HUB_SERVICES_FOLDER:-$root/target/se
 libraries=$root/target/kafka
 run=$folder/run
 logs=$folder/log
+tls=$folder/tls
 
 # shellcheck source-path=SCRIPTDIR
 . "$here/services/processes.sh"
@@ -55,7 +56,7 @@ logs=$folder/log
 . "$here/services/kafka.sh"
 
 # Longer than any of them needs to start on a machine that builds at the same time, in seconds.
-START_WITHIN=180
+START_WITHIN=300
 # Longer than another call of this script takes, in seconds.
 LOCK_WITHIN=600
 PORT_DEFAULT=25400
@@ -187,9 +188,19 @@ settle_shape() {
     note kafka.nodes "$wanted"
 }
 
+# settle PART: what is left to do once it answers, unless it was done since it started.
+settle() {
+    local process
+    process=$(cat "$run/$1.pid")
+    [ "$(cat "$run/$1.settled" 2>/dev/null)" != "$process" ] || return 0
+    of "$1" settle
+    say "$process" >"$run/$1.settled"
+}
+
 start_all() {
-    local part parts=() started=()
+    local part parts=()
     mapfile -t parts < <(expand "$@")
+    make_tls
     write_env
     for part in "${parts[@]}"; do
         if ! pid_of "$part" >/dev/null; then
@@ -197,14 +208,11 @@ start_all() {
             free_ports "$part"
             say "$part: starting" >&2
             of "$part" start
-            started+=("$part")
         fi
     done
     for part in "${parts[@]}"; do
         await "$part"
-    done
-    for part in "${started[@]}"; do
-        of "$part" settle
+        settle "$part"
     done
     say "up: ${parts[*]}; clients read $folder/env"
 }

@@ -55,7 +55,7 @@ gone() {
         fi
         pause
     done
-    rm -f "$run/$name.pid"
+    rm -f "$run/$name.pid" "$run/$name.settled"
 }
 
 # stop NAME SIGNAL SECONDS: asks it to end, and ends it when it does not.
