@@ -100,6 +100,13 @@ expand() {
     done
 }
 
+# choose WORD...: sets `parts` of the caller; ends with 2 when there is no such part.
+choose() {
+    local list
+    list=$(expand "$@") || exit 2
+    mapfile -t parts <<<"$list"
+}
+
 # of PART FUNCTION: calls FUNCTION of the server that this part belongs to.
 of() {
     local part=$1 function=$2
@@ -199,7 +206,7 @@ settle() {
 
 start_all() {
     local part parts=()
-    mapfile -t parts < <(expand "$@")
+    choose "$@"
     make_tls
     write_env
     for part in "${parts[@]}"; do
@@ -219,7 +226,7 @@ start_all() {
 
 stop_all() {
     local part parts=()
-    mapfile -t parts < <(expand "$@")
+    choose "$@"
     for part in "${parts[@]}"; do
         of "$part" stop
     done
@@ -244,16 +251,18 @@ up() {
 }
 
 down() {
+    local parts=()
+    choose "$@"
     lock
     stop_all "$@"
     rm -f "$folder/transient"
-    say "down: $(expand "$@" | tr '\n' ' ')"
+    say "down: ${parts[*]}"
 }
 
 kill_all() {
     local part pid parts=()
     lock
-    mapfile -t parts < <(expand "$@")
+    choose "$@"
     for part in "${parts[@]}"; do
         pid=$(pid_of "$part") || fail "$part is not running"
         kill -s KILL "$pid"
@@ -266,7 +275,7 @@ reset() {
     local part parts=()
     require
     lock
-    mapfile -t parts < <(expand "$@")
+    choose "$@"
     stop_all "$@"
     for part in "${parts[@]}"; do
         of "$part" delete
@@ -306,8 +315,8 @@ stop_transient() {
 }
 
 status() {
-    local part parts all_up=0 why
-    mapfile -t parts < <(expand "$@")
+    local part parts=() all_up=0 why
+    choose "$@"
     for part in "${parts[@]}"; do
         if why=$(answers "$part" 2>&1); then
             say "$part is up on 127.0.0.1:$(of "$part" ports | head -n 1), pid $(pid_of "$part")"

@@ -111,7 +111,7 @@ services kill
 services up
 says 0 'kept' services psql --tuples-only --command='SELECT word FROM kept'
 
-trying '`with` leaves what was up, and gives the outcome of its command'
+trying 'with leaves what was up, and gives the outcome of its command'
 says 7 '' services with sh -c 'exit 7'
 says 0 'postgres is up' services status
 
@@ -125,8 +125,8 @@ services down
 [ ! -e "$HUB_SERVICES_FOLDER/env" ] || not_so 'env is gone'
 says 1 'postgres is not up: not running' services status
 
-trying '`with` stops what it started'
+trying 'with stops what it started'
 says 0 'postgres is up' services with deploy/services.sh status
-[ -z "$(processes)" ] || not_so "no process is left after \`with\`: $(processes)"
+[ -z "$(processes)" ] || not_so "no process is left after with: $(processes)"
 
 echo 'all of it is so'

@@ -59,7 +59,8 @@ brokers() {
     say "${list#,}"
 }
 
-# write_env: all that tests need, readable by nobody else.
+# write_env: all that tests need, readable by nobody else; a shell can read it too, so no value has a character of its
+# grammar. HUB_TEST_CA is the authority of all that ends with _TLS or _SASL.
 write_env() {
     local postgres rabbitmq
     postgres=$user:$(secret postgres)@127.0.0.1:$postgres_port
@@ -68,7 +69,7 @@ write_env() {
         umask 077
         cat >"$folder/env.new" <<EOF
 HUB_TEST_POSTGRES=postgres://$postgres/hub
-HUB_TEST_POSTGRES_TLS=postgres://$postgres/tls_only?sslmode=verify-full&sslrootcert=$tls/ca.pem
+HUB_TEST_POSTGRES_TLS=postgres://$postgres/tls_only?sslmode=verify-full
 HUB_TEST_RABBITMQ=amqp://$rabbitmq:$rabbitmq_port/hub
 HUB_TEST_RABBITMQ_TLS=amqps://$rabbitmq:$((rabbitmq_port + 1))/hub
 HUB_TEST_KAFKA=$(brokers 0)
