@@ -227,6 +227,10 @@ start_all() {
 stop_all() {
     local part parts=()
     choose "$@"
+    # All together: the last node of a cluster would wait in vain for the others to take over from it.
+    for part in "${parts[@]}"; do
+        of "$part" signal
+    done
     for part in "${parts[@]}"; do
         of "$part" stop
     done

@@ -155,8 +155,12 @@ kafka_settle() {
     :
 }
 
+kafka_signal() {
+    ask_to_end "$1" TERM
+}
+
 kafka_stop() {
-    stop "$1" TERM 30
+    stop "$1" 30
     kafka_sweep "$1"
 }
 

@@ -110,8 +110,13 @@ postgres_settle() {
     done
 }
 
+# "Fast": sessions are ended, nothing is lost.
+postgres_signal() {
+    ask_to_end postgres INT
+}
+
 postgres_stop() {
-    stop postgres INT 30 # "fast": sessions are ended, nothing is lost
+    stop postgres 30
     postgres_sweep
 }
 

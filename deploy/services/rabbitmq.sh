@@ -79,14 +79,19 @@ rabbitmq_settle() {
     rabbitmq_ctl --quiet await_startup --timeout "$START_WITHIN"
 }
 
+rabbitmq_signal() {
+    ask_to_end rabbitmq TERM
+}
+
 rabbitmq_stop() {
-    stop rabbitmq TERM 60
+    stop rabbitmq 60
     rabbitmq_sweep
 }
 
 # The name server is of no use without its server, so it goes with what a killed one left behind.
 rabbitmq_sweep() {
-    stop epmd TERM 10
+    ask_to_end epmd TERM
+    stop epmd 10
     sweep "$folder/rabbitmq" beam.smp erl_child_setup inet_gethost epmd
 }
 
