@@ -114,6 +114,8 @@ impl Pump<'_> {
             }
             let room = room_of(&setting.fault);
             let read = tokio::select! {
+                // What is sent after a fault was set meets that fault, so the setting is looked at first.
+                biased;
                 changed = self.setting.changed() => {
                     if changed.is_err() || self.progress.swallowed {
                         return End::Cut;
@@ -152,7 +154,7 @@ impl Pump<'_> {
                 self.progress.swallowed = true;
                 None
             }
-            // It was read in the moment in which the fault was set: it waits with the rest.
+            // Nothing is read under these; if it were, it would not be lost.
             Fault::Partition | Fault::Reset => self.write(piece, to).await,
             Fault::Cut(mark, _) => self.cut(setting, mark, piece, to).await,
             Fault::Delay(delay) => {

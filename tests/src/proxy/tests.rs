@@ -145,7 +145,6 @@ fn what_a_partition_held_arrives_when_it_heals() {
         assert_eq!(ask(&stream, b"1"), b"1");
         proxy.set(direction, Fault::Partition);
         (&stream).write_all(b"2").unwrap();
-        // One piece may have been read in the moment in which the fault was set: the next is certainly held.
         assert!(hears_nothing(&stream), "{direction:?}");
         proxy.heal();
         let mut held = [0; 1];
