@@ -13,6 +13,7 @@ Starts and stops PostgreSQL, RabbitMQ and Kafka for the tests, on 127.0.0.1.
     deploy/services.sh kill [PART...]             kill -9, for tests of what happens then
     deploy/services.sh reset [PART...]            stop, delete the data, start afresh
     deploy/services.sh with COMMAND...            run a command with all of them up; what was not up is stopped after it
+    deploy/services.sh prepare                    only what clients and deploy/compose.yaml need: env, passwords, certificates
     deploy/services.sh psql|rabbitmqctl [ARGUMENT...]
     deploy/services.sh kafka TOOL [ARGUMENT...]   a tool of Kafka by its class, as TopicCommand
 
@@ -288,6 +289,16 @@ reset() {
     start_all "$@"
 }
 
+# For deploy/compose.yaml.
+prepare() {
+    lock
+    settle_shape 1 "$base"
+    make_tls
+    write_env
+    write_compose_env
+    say "clients read $folder/env, compose $folder/compose.env"
+}
+
 # Several may run at once: the last one stops what they started.
 with_all() {
     local before
@@ -306,6 +317,7 @@ with_all() {
     "$@" 8>&- 9>&-
 }
 
+# shellcheck disable=SC2317 # called by the trap
 stop_transient() {
     local parts=() outcome=$?
     flock --unlock 8
@@ -355,7 +367,7 @@ main() {
     shift
     base=${HUB_SERVICES_PORT:-$(remembered port "$PORT_DEFAULT")}
     [[ $base =~ ^[0-9]{4,5}$ && $base -ge 1024 && $base -le 65495 ]] || wrong "HUB_SERVICES_PORT is no port: $base"
-    [[ $command = up || $command = reset || $command = with ]] || base=$(remembered port "$base")
+    [[ $command = up || $command = prepare || $command = reset || $command = with ]] || base=$(remembered port "$base")
     ports_from "$base"
     kafka_nodes=$(remembered kafka.nodes 1)
     case $command in
@@ -363,6 +375,7 @@ main() {
     down) down "$@" ;;
     kill) kill_all "$@" ;;
     reset) reset "$@" ;;
+    prepare) prepare ;;
     with) with_all "$@" ;;
     status) status "$@" ;;
     psql | rabbitmqctl | kafka) tool "$command" "$@" ;;
@@ -372,3 +385,4 @@ main() {
 }
 
 main "$@"
+exit # what stands here by then may be another version of this file

@@ -84,3 +84,23 @@ EOF
     )
     mv "$folder/env.new" "$folder/env"
 }
+
+# write_compose_env: what deploy/compose.yaml takes from here.
+write_compose_env() {
+    (
+        umask 077
+        cat >"$folder/compose.env.new" <<EOF
+HUB_SERVICES_TLS=$tls
+HUB_POSTGRES_PORT=$postgres_port
+HUB_POSTGRES_PASSWORD=$(secret postgres)
+HUB_RABBITMQ_PORT=$rabbitmq_port
+HUB_RABBITMQ_TLS_PORT=$((rabbitmq_port + 1))
+HUB_RABBITMQ_PASSWORD=$(secret rabbitmq)
+HUB_KAFKA_PORT=$kafka_port
+HUB_KAFKA_TLS_PORT=$((kafka_port + 6))
+HUB_KAFKA_SASL_PORT=$((kafka_port + 9))
+HUB_KAFKA_PASSWORD=$(secret kafka)
+EOF
+    )
+    mv "$folder/compose.env.new" "$folder/compose.env"
+}
