@@ -106,6 +106,8 @@ transaction.state.log.num.partitions=4
 share.coordinator.state.topic.replication.factor=$replicas
 share.coordinator.state.topic.min.isr=$enough
 group.initial.rebalance.delay.ms=0
+# On a busy machine the other nodes of a cluster take longer to come than the minute that is the default.
+initial.broker.registration.timeout.ms=$((START_WITHIN * 1000))
 EOF
     )
 }
