@@ -13,6 +13,7 @@ Starts and stops PostgreSQL, RabbitMQ and Kafka for the tests, on 127.0.0.1.
     deploy/services.sh kill [PART...]             kill -9, for tests of what happens then
     deploy/services.sh reset [PART...]            stop, delete the data, start afresh
     deploy/services.sh with COMMAND...            run a command with all of them up; what was not up is stopped after it
+    deploy/services.sh prepare                    only what clients and deploy/compose.yaml need: env, passwords, certificates
     deploy/services.sh psql|rabbitmqctl [ARGUMENT...]
     deploy/services.sh kafka TOOL [ARGUMENT...]   a tool of Kafka by its class, as TopicCommand
 
@@ -42,6 +43,7 @@ folder=$(realpath --canonicalize-missing "${HUB_SERVICES_FOLDER:-$root/target/se
 libraries=$root/target/kafka
 run=$folder/run
 logs=$folder/log
+tls=$folder/tls
 
 # shellcheck source-path=SCRIPTDIR
 . "$here/services/processes.sh"
@@ -55,7 +57,7 @@ logs=$folder/log
 . "$here/services/kafka.sh"
 
 # Longer than any of them needs to start on a machine that builds at the same time, in seconds.
-START_WITHIN=180
+START_WITHIN=300
 # Longer than another call of this script takes, in seconds.
 LOCK_WITHIN=600
 PORT_DEFAULT=25400
@@ -97,6 +99,13 @@ expand() {
         *) wrong "there is no part \"$word\"; there are postgres, rabbitmq, kafka" ;;
         esac
     done
+}
+
+# choose WORD...: sets `parts` of the caller; ends with 2 when there is no such part.
+choose() {
+    local list
+    list=$(expand "$@") || exit 2
+    mapfile -t parts <<<"$list"
 }
 
 # of PART FUNCTION: calls FUNCTION of the server that this part belongs to.
@@ -187,9 +196,19 @@ settle_shape() {
     note kafka.nodes "$wanted"
 }
 
+# settle PART: what is left to do once it answers, unless it was done since it started.
+settle() {
+    local process
+    process=$(cat "$run/$1.pid")
+    [ "$(cat "$run/$1.settled" 2>/dev/null)" != "$process" ] || return 0
+    of "$1" settle
+    say "$process" >"$run/$1.settled"
+}
+
 start_all() {
-    local part parts=() started=()
-    mapfile -t parts < <(expand "$@")
+    local part parts=()
+    choose "$@"
+    make_tls
     write_env
     for part in "${parts[@]}"; do
         if ! pid_of "$part" >/dev/null; then
@@ -197,21 +216,22 @@ start_all() {
             free_ports "$part"
             say "$part: starting" >&2
             of "$part" start
-            started+=("$part")
         fi
     done
     for part in "${parts[@]}"; do
         await "$part"
-    done
-    for part in "${started[@]}"; do
-        of "$part" settle
+        settle "$part"
     done
     say "up: ${parts[*]}; clients read $folder/env"
 }
 
 stop_all() {
     local part parts=()
-    mapfile -t parts < <(expand "$@")
+    choose "$@"
+    # All together: the last node of a cluster would wait in vain for the others to take over from it.
+    for part in "${parts[@]}"; do
+        of "$part" signal
+    done
     for part in "${parts[@]}"; do
         of "$part" stop
     done
@@ -236,16 +256,18 @@ up() {
 }
 
 down() {
+    local parts=()
+    choose "$@"
     lock
     stop_all "$@"
     rm -f "$folder/transient"
-    say "down: $(expand "$@" | tr '\n' ' ')"
+    say "down: ${parts[*]}"
 }
 
 kill_all() {
     local part pid parts=()
     lock
-    mapfile -t parts < <(expand "$@")
+    choose "$@"
     for part in "${parts[@]}"; do
         pid=$(pid_of "$part") || fail "$part is not running"
         kill -s KILL "$pid"
@@ -258,13 +280,23 @@ reset() {
     local part parts=()
     require
     lock
-    mapfile -t parts < <(expand "$@")
+    choose "$@"
     stop_all "$@"
     for part in "${parts[@]}"; do
         of "$part" delete
     done
     settle_shape "$kafka_nodes" "$base"
     start_all "$@"
+}
+
+# For deploy/compose.yaml.
+prepare() {
+    lock
+    settle_shape 1 "$base"
+    make_tls
+    write_env
+    write_compose_env
+    say "clients read $folder/env, compose $folder/compose.env"
 }
 
 # Several may run at once: the last one stops what they started.
@@ -285,6 +317,7 @@ with_all() {
     "$@" 8>&- 9>&-
 }
 
+# shellcheck disable=SC2317 # called by the trap
 stop_transient() {
     local parts=() outcome=$?
     flock --unlock 8
@@ -298,8 +331,8 @@ stop_transient() {
 }
 
 status() {
-    local part parts all_up=0 why
-    mapfile -t parts < <(expand "$@")
+    local part parts=() all_up=0 why
+    choose "$@"
     for part in "${parts[@]}"; do
         if why=$(answers "$part" 2>&1); then
             say "$part is up on 127.0.0.1:$(of "$part" ports | head -n 1), pid $(pid_of "$part")"
@@ -334,7 +367,7 @@ main() {
     shift
     base=${HUB_SERVICES_PORT:-$(remembered port "$PORT_DEFAULT")}
     [[ $base =~ ^[0-9]{4,5}$ && $base -ge 1024 && $base -le 65495 ]] || wrong "HUB_SERVICES_PORT is no port: $base"
-    [[ $command = up || $command = reset || $command = with ]] || base=$(remembered port "$base")
+    [[ $command = up || $command = prepare || $command = reset || $command = with ]] || base=$(remembered port "$base")
     ports_from "$base"
     kafka_nodes=$(remembered kafka.nodes 1)
     case $command in
@@ -342,6 +375,7 @@ main() {
     down) down "$@" ;;
     kill) kill_all "$@" ;;
     reset) reset "$@" ;;
+    prepare) prepare ;;
     with) with_all "$@" ;;
     status) status "$@" ;;
     psql | rabbitmqctl | kafka) tool "$command" "$@" ;;
@@ -351,3 +385,4 @@ main() {
 }
 
 main "$@"
+exit # what stands here by then may be another version of this file

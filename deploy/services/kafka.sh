@@ -14,10 +14,12 @@ kafka_folder() {
     esac
 }
 
+# Of each node: for clients without protection, for controllers, for TLS, for TLS with a password.
 kafka_ports() {
     local number
     number=$(kafka_number "$1")
-    printf '%s\n' $((kafka_port + number - 1)) $((kafka_port + number + 2))
+    printf '%s\n' $((kafka_port + number - 1)) $((kafka_port + number + 2)) \
+        $((kafka_port + number + 5)) $((kafka_port + number + 8))
 }
 
 # kafka_libraries: the server and its tools, fetched when the pom is not the one that they came from.
@@ -60,20 +62,38 @@ controllers() {
     say "${list#,}"
 }
 
+# kafka_listeners NUMBER: for clients.
+kafka_listeners() {
+    printf 'PLAINTEXT://127.0.0.1:%s,SSL://127.0.0.1:%s,SASL_SSL://127.0.0.1:%s' \
+        $((kafka_port + $1 - 1)) $((kafka_port + $1 + 5)) $((kafka_port + $1 + 8))
+}
+
 kafka_configure() {
-    local part=$1 where=$2 number replicas=1 enough=1
+    local part=$1 where=$2 number replicas=1 enough=1 modules=org.apache.kafka.common.security
     number=$(kafka_number "$part")
     [ "$kafka_nodes" -eq 1 ] || { replicas=3 && enough=2; }
-    cat >"$where/server.properties" <<EOF
+    (
+        umask 077
+        cat >"$where/server.properties" <<EOF
 # Written by deploy/services.sh at each start.
 process.roles=broker,controller
 node.id=$number
 controller.quorum.bootstrap.servers=$(controllers quorum)
-listeners=PLAINTEXT://127.0.0.1:$((kafka_port + number - 1)),CONTROLLER://127.0.0.1:$((kafka_port + number + 2))
-advertised.listeners=PLAINTEXT://127.0.0.1:$((kafka_port + number - 1))
+listeners=$(kafka_listeners "$number"),CONTROLLER://127.0.0.1:$((kafka_port + number + 2))
+advertised.listeners=$(kafka_listeners "$number")
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL
 inter.broker.listener.name=PLAINTEXT
+ssl.keystore.type=PEM
+ssl.keystore.location=$tls/server.chain.pem
+ssl.truststore.type=PEM
+ssl.truststore.location=$tls/ca.pem
+# Who shows a certificate must show a good one.
+listener.name.ssl.ssl.client.auth=requested
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+listener.name.sasl_ssl.plain.sasl.jaas.config=$modules.plain.PlainLoginModule required user_$user="$(secret kafka)";
+listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config=$modules.scram.ScramLoginModule required;
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=$modules.scram.ScramLoginModule required;
 log.dirs=$where/data
 auto.create.topics.enable=false
 default.replication.factor=$replicas
@@ -86,16 +106,17 @@ transaction.state.log.num.partitions=4
 share.coordinator.state.topic.replication.factor=$replicas
 share.coordinator.state.topic.min.isr=$enough
 group.initial.rebalance.delay.ms=0
-# A broker that was killed may come back this soon (ms); the default is 9 s.
-broker.session.timeout.ms=5000
-broker.heartbeat.interval.ms=500
+# On a busy machine the other nodes of a cluster take longer to come than the minute that is the default.
+initial.broker.registration.timeout.ms=$((START_WITHIN * 1000))
 EOF
+    )
 }
 
 # Sets `with_java`: what goes before the class and its arguments.
 java_environment() {
     local heap=$1 level=$2
-    with_java=(java "-Xmx$heap" -XX:+ExitOnOutOfMemoryError "-Dhub.log=$level"
+    # A test machine has few processors: the compiler and the collector that need the least of them.
+    with_java=(java "-Xmx$heap" -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError "-Dhub.log=$level"
         "-Dlog4j2.configurationFile=$here/kafka/log4j2.properties" -cp "$libraries/*")
 }
 
@@ -108,6 +129,8 @@ kafka_create() {
     java_environment 128m warn
     "${with_java[@]}" kafka.tools.StorageTool format --config "$where/server.properties" \
         --cluster-id "$(kept "$folder/${part%-*}.id" kafka_uuid)" \
+        --add-scram "SCRAM-SHA-256=[name=$user,password=$(secret kafka)]" \
+        --add-scram "SCRAM-SHA-512=[name=$user,password=$(secret kafka)]" \
         "${quorum[@]}" >"$logs/$part.format.log" 2>&1 ||
         fail "$part could not be formatted: $(tail -n 3 "$logs/$part.format.log")"
     touch "$where/formatted"
@@ -134,8 +157,12 @@ kafka_settle() {
     :
 }
 
+kafka_signal() {
+    ask_to_end "$1" TERM
+}
+
 kafka_stop() {
-    stop "$1" TERM 30
+    stop "$1" 30
     kafka_sweep "$1"
 }
 

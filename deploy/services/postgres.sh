@@ -45,6 +45,11 @@ postgres_create() {
 
 postgres_configure() {
     local where=$1
+    # It insists on a key that is its own.
+    rm -rf "$where/tls"
+    install -d -m 700 "$where/tls"
+    install -m 600 "$tls/ca.pem" "$tls/server.pem" "$tls/server.key" "$where/tls"
+    [ "$(id -u)" -ne 0 ] || chown -R postgres: "$where/tls"
     cat >"$where/data/postgresql.conf" <<EOF
 # Written by deploy/services.sh at each start.
 listen_addresses = '127.0.0.1'
@@ -59,10 +64,15 @@ full_page_writes = on
 timezone = 'UTC'
 log_timezone = 'UTC'
 lc_messages = 'C'
+ssl = on
+ssl_ca_file = '../tls/ca.pem'
+ssl_cert_file = '../tls/server.pem'
+ssl_key_file = '../tls/server.key'
 log_line_prefix = '%m [%p] %q%u@%d '
 EOF
     cat >"$where/data/pg_hba.conf" <<EOF
-# Written by deploy/services.sh at each start.
+# Written by deploy/services.sh at each start. The same port takes TLS; the database tls_only takes nothing else.
+hostnossl tls_only all 127.0.0.1/32 reject
 host all all 127.0.0.1/32 scram-sha-256
 EOF
 }
@@ -92,13 +102,21 @@ postgres_answers() {
 }
 
 postgres_settle() {
-    local exists
-    exists=$(postgres_psql --dbname=postgres --tuples-only --command="SELECT 1 FROM pg_database WHERE datname = 'hub'")
-    [ -n "$exists" ] || postgres_psql --dbname=postgres --quiet --command='CREATE DATABASE hub'
+    local name there
+    there=$(postgres_psql --dbname=postgres --tuples-only --no-align --command='SELECT datname FROM pg_database')
+    for name in hub tls_only; do
+        grep -qx "$name" <<<"$there" ||
+            postgres_psql --dbname=postgres --quiet --command="CREATE DATABASE $name"
+    done
+}
+
+# "Fast": sessions are ended, nothing is lost.
+postgres_signal() {
+    ask_to_end postgres INT
 }
 
 postgres_stop() {
-    stop postgres INT 30 # "fast": sessions are ended, nothing is lost
+    stop postgres 30
     postgres_sweep
 }
 

@@ -55,14 +55,20 @@ gone() {
         fi
         pause
     done
-    rm -f "$run/$name.pid"
+    rm -f "$run/$name.pid" "$run/$name.settled"
 }
 
-# stop NAME SIGNAL SECONDS: asks it to end, and ends it when it does not.
+# ask_to_end NAME SIGNAL
+ask_to_end() {
+    local pid
+    pid=$(pid_of "$1") || return 0
+    kill -s "$2" "$pid" 2>/dev/null || true
+}
+
+# stop NAME SECONDS: waits for what was asked to end, and ends it when it does not.
 stop() {
-    local name=$1 signal=$2 limit=$3 pid
+    local name=$1 limit=$2 pid
     pid=$(pid_of "$name") || { rm -f "$run/$name.pid" && return; }
-    kill -s "$signal" "$pid" 2>/dev/null || true
     gone "$name" "$limit" && return
     say "$name: has not ended within $limit s, killing it" >&2
     kill -s KILL "$pid" 2>/dev/null || true

@@ -1,8 +1,9 @@
 # shellcheck shell=bash disable=SC2154 # services.sh sets what all of them use
 # RabbitMQ from Debian's package, with a name server of Erlang (epmd), a cookie and a user of its own; no guest.
 
+# For clients, for clients with TLS, for tools, and of the name server.
 rabbitmq_ports() {
-    printf '%s\n' "$rabbitmq_port" $((rabbitmq_port + 2)) $((rabbitmq_port + 3))
+    printf '%s\n' "$rabbitmq_port" $((rabbitmq_port + 1)) $((rabbitmq_port + 2)) $((rabbitmq_port + 3))
 }
 
 # Sets `with_rabbitmq`: what goes before the command of its server or of a tool of it.
@@ -43,6 +44,13 @@ rabbitmq_configure() {
         cat >"$where/rabbitmq.conf" <<EOF
 # Written by deploy/services.sh at each start.
 listeners.tcp.1 = 127.0.0.1:$rabbitmq_port
+listeners.ssl.1 = 127.0.0.1:$((rabbitmq_port + 1))
+ssl_options.cacertfile = $tls/ca.pem
+ssl_options.certfile = $tls/server.pem
+ssl_options.keyfile = $tls/server.key
+# Who shows a certificate must show a good one.
+ssl_options.verify = verify_peer
+ssl_options.fail_if_no_peer_cert = false
 # Made at the first start, instead of guest.
 default_user = $user
 default_pass = $(secret rabbitmq)
@@ -68,17 +76,22 @@ rabbitmq_answers() {
 }
 
 rabbitmq_settle() {
-    rabbitmq_ctl --quiet await_startup --timeout 60
+    rabbitmq_ctl --quiet await_startup --timeout "$START_WITHIN"
+}
+
+rabbitmq_signal() {
+    ask_to_end rabbitmq TERM
 }
 
 rabbitmq_stop() {
-    stop rabbitmq TERM 60
+    stop rabbitmq 60
     rabbitmq_sweep
 }
 
 # The name server is of no use without its server, so it goes with what a killed one left behind.
 rabbitmq_sweep() {
-    stop epmd TERM 10
+    ask_to_end epmd TERM
+    stop epmd 10
     sweep "$folder/rabbitmq" beam.smp erl_child_setup inet_gethost epmd
 }
 

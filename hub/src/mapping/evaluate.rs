@@ -15,7 +15,7 @@ use super::expression::Comparison;
 use super::fields::DataType;
 use super::functions::{Arguments, Environment, egyptian_time, joined};
 use super::json_path;
-use super::lineage::Recorder;
+use super::lineage::{Called, Recorder};
 use super::plan::{Call, Each, Op, Variable};
 use super::value::{Field, Val, compare_numbers};
 
@@ -267,7 +267,7 @@ impl<'r> Evaluator<'r> {
     fn call(&self, call: &'r Call, at: &Position<'r>) -> Result<Val<'r>, Fault> {
         let values = self.values(&call.arguments, at)?;
         if let Some(recorder) = self.recorder {
-            recorder.borrow_mut().call(call.function.name, call.table.as_ref().map(|table| table.name()));
+            recorder.borrow_mut().call(Called { function: call.function.name, table: call.table.clone() });
         }
         let (table, pattern) = (call.table.as_deref(), call.pattern.as_deref());
         call.function.call(Arguments { values, table, pattern, environment: self.environment })

@@ -5,13 +5,16 @@
 //! run that is not watched pays nothing. Refused: nothing.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use adapters::Document;
 use adapters::hl7v2;
 use serde_json::Value as Json;
 
 use super::error::Place;
+use super::tables::Table;
 
 /// Fields that the hub itself reads of every HL7 v2 message, by segment.
 const READ_BY_THE_HUB: [(&str, &[u16]); 1] = [("MSH", &[1, 2, 7, 9, 10, 11, 12, 15, 16, 18])];
@@ -36,9 +39,35 @@ pub struct Written {
     pub rule: Place,
     /// What the rule read.
     pub sources: Vec<Origin>,
-    /// The functions that the rule called, with their tables, in order.
-    pub functions: Vec<String>,
+    /// The functions that the rule called, in order.
+    pub functions: Vec<Called>,
 }
+
+/// A function that was called.
+#[derive(Clone, Debug)]
+pub struct Called {
+    /// Its name.
+    pub function: &'static str,
+    /// The table that it was given.
+    pub table: Option<Arc<Table>>,
+}
+
+impl fmt::Display for Called {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.table {
+            Some(table) => write!(f, "{}({})", self.function, table.name()),
+            None => f.write_str(self.function),
+        }
+    }
+}
+
+impl PartialEq for Called {
+    fn eq(&self, other: &Called) -> bool {
+        self.to_string() == other.to_string()
+    }
+}
+
+impl Eq for Called {}
 
 /// What a rule read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +92,7 @@ pub struct Nowhere {
 pub(super) struct Recorder {
     /// Of the rule in hand.
     sources: Vec<Origin>,
-    functions: Vec<String>,
+    functions: Vec<Called>,
     spans: Vec<Range<usize>>,
     /// Addresses of the JSON values that were read.
     values: Vec<usize>,
@@ -125,11 +154,8 @@ impl Recorder {
         }
     }
 
-    pub fn call(&mut self, function: &str, table: Option<&str>) {
-        self.functions.push(match table {
-            Some(table) => format!("{function}({table})"),
-            None => function.to_owned(),
-        });
+    pub fn call(&mut self, called: Called) {
+        self.functions.push(called);
     }
 
     pub fn end_rule(&mut self, output: usize, target: String, rule: Place) {

@@ -40,7 +40,7 @@ pub use error::{Class, HeldCode, MapError, Place};
 pub use expression::{Comparison, Expression, ExpressionError, Node, PathKind};
 pub(crate) use files::MappingFiles;
 pub use functions::{Function, catalogue};
-pub use lineage::{Lineage, Nowhere, Origin, Written};
+pub use lineage::{Called, Lineage, Nowhere, Origin, Written};
 pub use plan::{Mapping, MessageType, SourceFormat, TargetFormat};
 pub(crate) use run::Question;
 pub use table_rows::{NewRow, RowError, add_row};

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use indexmap::IndexMap;
@@ -133,6 +134,16 @@ impl Table {
 
 fn value_key(system: &str, value: &str) -> String {
     format!("{system}\u{1f}{value}")
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Row::Text(text) | Row::Number(text) => f.write_str(text),
+            Row::Boolean(boolean) => boolean.fmt(f),
+            Row::Coding(columns) => f.write_str(columns.get("code").map_or("", String::as_str)),
+        }
+    }
 }
 
 impl Row {

@@ -168,7 +168,8 @@ fn lineage_tells_where_every_element_came_from_and_what_went_nowhere() {
     let mut found = String::new();
     for written in &lineage.written {
         let sources: Vec<&str> = written.sources.iter().map(|source| source.path.as_str()).collect();
-        let functions = written.functions.join(", ");
+        let functions: Vec<String> = written.functions.iter().map(Called::to_string).collect();
+        let functions = functions.join(", ");
         found.push_str(&format!("{} <- {} [{functions}] {}\n", written.target, sources.join(", "), written.rule));
     }
     found.push_str("nowhere:\n");

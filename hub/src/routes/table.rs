@@ -244,7 +244,7 @@ pub struct Configuration {
     pub destinations: IndexMap<String, DestinationSpec>,
     /// Every route, in the file's order.
     pub routes: Vec<Route>,
-    /// Every mapping, by name, used or not.
+    /// Every mapping, by name, used or not, unless they were [forgotten](Configuration::forget_unrouted).
     pub mappings: IndexMap<String, Arc<Mapping>>,
     /// The file of every code table, by the table's name.
     pub tables: BTreeMap<String, String>,
@@ -312,6 +312,13 @@ impl Configuration {
             mappings: mappings.mappings,
             fixtures: Fixtures::beside(&files.root),
         })
+    }
+
+    /// Forgets the mappings that no route uses. They were checked with all others, and a hub that runs has no need of
+    /// them.
+    pub fn forget_unrouted(&mut self) {
+        let Configuration { routes, mappings, .. } = self;
+        mappings.retain(|name, _| routes.iter().any(|route| route.mapping().is_some_and(|(used, _)| used == name)));
     }
 
     /// The routes that take `document` from `source`, in the file's order, up to the first with `stop`.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::names::Names;
 use crate::cli::output::{Output, clean, text_of};
-use crate::mapping::{Context, Lineage, Mapping, Origin, Output as Mapped};
+use crate::mapping::{Called, Context, Lineage, Mapping, Origin, Output as Mapped, Place, Table};
 use crate::routes::{Configuration, SourceSpec, Target};
 
 /// Routes and mappings for one message.
@@ -251,8 +251,8 @@ impl MappingReport {
         };
         table(output, &["OUTPUT", "TYPE", "COMMAND", "SIZE"], &["output", "type", "command", "size"], &self.outputs)?;
         output.line("")?;
-        let heads = ["OUTPUT", "ELEMENT", "FROM", "BY", "LINE", "READ", "WROTE"];
-        let keys = ["output", "target", "from", "functions", "line", "read", "wrote"];
+        let heads = ["OUTPUT", "ELEMENT", "FROM", "NAME", "BY", "RULE", "READ", "ROW", "WROTE"];
+        let keys = ["output", "target", "from", "names", "functions", "place", "read", "rows", "wrote"];
         table(output, &heads, &keys, &self.written)?;
         output.line("")?;
         if self.nowhere.is_empty() {
@@ -298,18 +298,22 @@ impl Values<'_> {
                 Format::FhirJson | Format::Hl7v2 => None,
             })
             .collect();
+        let names = Names::of(self.document);
         let mut rows = Vec::with_capacity(lineage.written.len());
         for written in &lineage.written {
             let mut row = json!({
                 "output": written.output.saturating_add(1),
                 "target": written.target,
                 "from": written.sources.iter().map(|origin| origin.path.as_str()).collect::<Vec<_>>(),
-                "functions": written.functions,
+                "names": written.sources.iter().filter_map(|origin| names.name(&origin.path)).collect::<Vec<_>>(),
+                "functions": written.functions.iter().map(Called::to_string).collect::<Vec<_>>(),
                 "file": &*written.rule.file,
                 "line": written.rule.line,
+                "place": place_of(&written.rule),
             });
             if let Some(object) = row.as_object_mut().filter(|_| self.reveal) {
                 let read: Vec<String> = written.sources.iter().flat_map(|origin| self.texts(origin)).collect();
+                object.insert("rows".to_owned(), rows_of(&written.functions, &read).into());
                 object.insert("read".to_owned(), read.into());
                 let body = bodies.get(written.output).and_then(Option::as_ref);
                 object.insert("wrote".to_owned(), body.and_then(|made| element(made, &written.target)).cloned().into());
@@ -341,6 +345,23 @@ impl Values<'_> {
         let document: &hl7v2::Document = document;
         document.bytes().get(span).map(|bytes| document.charset().used.decode(bytes).into_owned())
     }
+}
+
+/// A rule's file and line, without the folder that all have.
+fn place_of(rule: &Place) -> String {
+    let place = rule.to_string();
+    place.strip_prefix("mappings/").map(str::to_owned).unwrap_or(place)
+}
+
+/// The rows of tables that stand for what was read: `NW = create`.
+fn rows_of(called: &[Called], read: &[String]) -> Vec<String> {
+    let row_of = |table: &Table, text: &String| {
+        // Of a coded field, the first component is the code.
+        let code = text.split('^').next().unwrap_or(text);
+        table.row(code).map(|row| format!("{code} = {row}"))
+    };
+    let tables = called.iter().filter_map(|one| one.table.as_deref());
+    tables.flat_map(|table| read.iter().filter_map(move |text| row_of(table, text))).collect()
 }
 
 /// The element at a target path: `note[1].text`.
