@@ -157,6 +157,8 @@ async fn every_answer_is_as_the_description_says() {
     schema::assert_fits("/api/v1/codes", "post", &served.post_with("/api/v1/codes", &row).await);
     let which = json!({ "table": "routes", "code": "SC" });
     schema::assert_fits("/api/v1/codes/refuse", "post", &served.post_with("/api/v1/codes/refuse", &which).await);
+    let older = json!({ "older_than_seconds": 60 });
+    schema::assert_fits("/api/v1/reconcile", "post", &served.post_with("/api/v1/reconcile", &older).await);
     for path in ["/", "/metrics"] {
         let answer = served.get(path).await;
         let document: Value = serde_json::from_str(OPENAPI).unwrap();
@@ -164,7 +166,7 @@ async fn every_answer_is_as_the_description_says() {
         assert!(media.keys().all(|media| answer.media.starts_with(media)), "{path}: {}", answer.media);
     }
     // The tap has a test of its own.
-    assert_eq!(seen.len() + 1 + posts.len() + 2 + 2 + 1, endpoints().len(), "an address is not asked here");
+    assert_eq!(seen.len() + 1 + posts.len() + 3 + 2 + 1, endpoints().len(), "an address is not asked here");
     served.stop().await;
 }
 
