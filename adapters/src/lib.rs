@@ -6,6 +6,7 @@
 //! accept is not done: the default verdict is [`Verdict::Retry`].
 
 pub mod clock;
+pub mod csv;
 pub mod fhir;
 pub mod file;
 pub mod hl7v2;
@@ -14,6 +15,7 @@ pub mod limits;
 pub mod phi;
 mod tcp;
 pub mod tls;
+pub mod xml;
 
 use std::fmt;
 use std::sync::Arc;
