@@ -8,6 +8,7 @@
 mod check;
 mod compile;
 mod context;
+mod documents;
 mod error;
 mod evaluate;
 mod expression;
@@ -22,6 +23,7 @@ mod layout;
 mod lexer;
 mod lineage;
 mod names;
+mod outline;
 mod parse;
 mod plan;
 mod run;

@@ -5,8 +5,11 @@
 
 mod body;
 mod expectations;
+mod formats;
 
 use std::sync::Arc;
+
+use adapters::csv;
 
 use self::expectations::read_test;
 use crate::finding::{Findings, Located, Reader, Scalar, SourceText, Text, codes};
@@ -18,10 +21,32 @@ pub(super) struct DeclaredMapping {
     pub version: u64,
     pub from: Text,
     pub to: Text,
+    /// What the documents that are read have: names, or a sample.
+    pub outline: Vec<Text>,
+    /// What those that are written have.
+    pub target_outline: Vec<Text>,
+    pub formats: DeclaredFormats,
     pub each: Option<Text>,
     pub when: Option<Text>,
     pub body: Body,
     pub tests: Vec<DeclaredTest>,
+}
+
+/// `[csv]` and `[xml]`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct DeclaredFormats {
+    pub csv: Option<(Text, csv::Options)>,
+    pub xml: Option<DeclaredXml>,
+}
+
+/// `[xml]`: its place, and what it says.
+#[derive(Clone, Debug)]
+pub(super) struct DeclaredXml {
+    pub key: Text,
+    /// The namespace of what is written.
+    pub namespace: Option<String>,
+    /// Prefixes and their namespaces.
+    pub namespaces: Vec<(String, String)>,
 }
 
 /// A fragment: rules that mappings share.
@@ -127,6 +152,9 @@ pub(super) fn parse(source: &Arc<SourceText>) -> (Option<DeclaredMapping>, Findi
         }
         let from = root.required_text("from");
         let to = root.required_text("to");
+        let outline = root.texts("outline").unwrap_or_default();
+        let target_outline = root.texts("target_outline").unwrap_or_default();
+        let formats = formats::read(&mut root);
         let each = root.text("each");
         let when = root.text("when");
         let _why = root.text("why");
@@ -137,7 +165,19 @@ pub(super) fn parse(source: &Arc<SourceText>) -> (Option<DeclaredMapping>, Findi
         }
         root.finish();
         let version = version.map_or(0, |version| version.value);
-        Some(DeclaredMapping { name: name?, version, from: from?, to: to?, each, when, body, tests })
+        Some(DeclaredMapping {
+            name: name?,
+            version,
+            from: from?,
+            to: to?,
+            outline,
+            target_outline,
+            formats,
+            each,
+            when,
+            body,
+            tests,
+        })
     });
     (read.flatten(), findings)
 }
