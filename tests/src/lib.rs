@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod campaign;
+pub mod database;
 pub mod emitted;
 pub mod far;
 pub mod folder;
@@ -21,6 +22,7 @@ pub mod peer;
 pub mod power_cut;
 pub mod random;
 pub mod sender;
+pub mod server;
 pub mod wait;
 pub mod ward;
 

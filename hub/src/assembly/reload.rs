@@ -9,9 +9,9 @@ use std::sync::Arc;
 use super::stages::{Predecessor, rates_of, start_courier};
 use super::{Assembly, Sources, StartError, make_live};
 use crate::actors::adapter::{RunningSource, build_sink, mllp_settings};
+use crate::finding::Findings;
 use crate::journey::Live;
 use crate::journey::deliver::Courier;
-use crate::finding::Findings;
 use crate::routes::{Configuration, Loaded};
 use crate::telemetry::Metrics;
 
