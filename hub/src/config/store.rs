@@ -247,11 +247,11 @@ mod tests {
 
     #[test]
     fn a_url_that_is_none_is_refused_and_never_shown() {
-        for url in ["mysql://u:secret@127.0.0.1/x", "secret", "", "postgres://u:secret@127.0.0.1:x/hub"] {
+        for url in ["mysql://u:hunter2@127.0.0.1/x", "hunter2", "", "postgres://u:hunter2@127.0.0.1:x/hub"] {
             let findings = resolved(StoreLayer::default(), Some(url)).unwrap_err().to_string();
-            assert!(!findings.contains("secret") && findings.contains("HUB0105"), "{findings}");
+            assert!(!findings.contains("hunter2") && findings.contains("HUB0105"), "{findings}");
         }
-        let store = resolved(StoreLayer::default(), Some("postgres://u:secret@127.0.0.1/hub")).unwrap();
-        assert!(!format!("{store:?}").contains("secret"));
+        let store = resolved(StoreLayer::default(), Some("postgres://u:hunter2@127.0.0.1/hub")).unwrap();
+        assert!(!format!("{store:?}").contains("hunter2"));
     }
 }

@@ -4,9 +4,10 @@ use adapters::clock::Timestamp;
 use sqlx::postgres::PgRow;
 use sqlx::query;
 
+use super::columns::{get, lane, number, text, text_or_none};
 use super::error::reading;
 use super::known::i32_of;
-use super::read::{Reader, get, lane, limit_of, number, text, text_or_none};
+use super::read::{Reader, limit_of};
 use crate::store::{
     AwaitedCode, CodeFilter, CodeKey, CodeLine, CodePage, HeldFilter, HeldRun, MessageId, NewHeld, RunId, StoreError,
 };

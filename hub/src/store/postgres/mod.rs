@@ -5,6 +5,8 @@
 //! The database belongs to one hub: a second one is refused. A database that is away costs waiting, and then
 //! refusals that say that nothing was written; it never costs a message.
 
+mod asked;
+mod columns;
 mod connect;
 mod decide;
 mod error;
@@ -18,6 +20,7 @@ mod read;
 mod search;
 #[cfg(test)]
 pub(crate) mod tests;
+mod transaction;
 mod upkeep;
 mod write;
 mod writer;

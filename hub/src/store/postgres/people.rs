@@ -8,12 +8,14 @@ use adapters::clock::Timestamp;
 use sqlx::postgres::PgRow;
 use sqlx::query;
 
+use super::columns::{
+    cause, delivery_id, get, message, message_columns, message_head, number, output, output_columns, state, text,
+    text_or_none, time_or_none, whole_message_columns,
+};
 use super::error::reading;
 use super::known::i32_of;
-use super::read::{
-    Reader, cause, delivery_id, get, message, message_columns, message_head, number, output, output_columns, state,
-    text, text_or_none, time_or_none, whole_message_columns,
-};
+use super::read::Reader;
+
 use crate::store::{
     AttemptVerdict, Cause, DeadLetter, DeliveryStanding, DeliveryState, Journey, JourneyAttempt, JourneyDelivery,
     JourneyRun, MessageFilter, MessageId, MessageLine, Page, RunStanding, RunState, StoreError, StoredMessage,

@@ -2,6 +2,7 @@
 
 mod days;
 mod doubt;
+mod rot;
 
 use std::path::Path;
 use std::str::FromStr;

@@ -9,28 +9,21 @@
 //! that breaks at COMMIT leaves open what became of the group. Its callers wait, and never hear a guess: the old
 //! session is ended, and the count in this hub's row says whether the commit arrived.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use adapters::clock::Clock;
-use bytes::Bytes;
-use sqlx::{Executor, PgConnection, query, query_scalar};
+use sqlx::{Executor, query, query_scalar};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::connect::{Backend, Server, Session};
-use super::decide::{Decided, decide, messages_of};
 use super::error::{Reach, classify};
-use super::known::Known;
-use super::partitions::{self, Day, day_of};
+use super::partitions;
 use super::queue::{Job, Queue};
-use super::read::{columns_of, whole_message_columns};
-use super::write::write;
-use crate::store::{MessageId, Outcome, StoreError, UnitOfWork};
+use super::transaction::{Life, Undone, answered};
+use crate::store::{Outcome, StoreError, UnitOfWork};
 
-/// How long the server may take for one answer; longer than any statement may run there.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(6);
 /// A writer that has waited so long for an answer is not well.
 pub(super) const SILENCE_MAX: Duration = Duration::from_secs(4);
 /// How often an idle writer looks whether the database is there.
@@ -52,44 +45,11 @@ pub(super) struct Standing {
 /// The writer's own state.
 pub(super) struct Writer {
     server: Server,
-    clock: Arc<dyn Clock>,
     session: Option<Session>,
     /// Sessions that were lost, and may still be at work.
     lost: Vec<Backend>,
-    /// This life's row in `writer`.
-    id: i64,
-    /// The commits that this life made.
-    commits: i64,
-    /// The days that have partitions.
-    days: BTreeSet<Day>,
+    life: Life,
     pub(super) standing: watch::Sender<Standing>,
-}
-
-/// Why a group was not committed.
-enum Undone {
-    /// The server refused a row: one of the units is to blame.
-    Refused(StoreError),
-    /// Nothing was written; the same may succeed later.
-    Passing(StoreError),
-    /// The session broke at COMMIT.
-    Unknown,
-    /// This life may write no more.
-    Over(StoreError),
-}
-
-/// What an error before COMMIT means for the group, and whether the session is lost with it.
-fn before_commit(error: &sqlx::Error) -> (Undone, Reach) {
-    let (known, reach) = classify(error);
-    let undone = if known.is_passing() { Undone::Passing(known) } else { Undone::Refused(known) };
-    (undone, reach)
-}
-
-/// Asks the server, and does not wait for ever.
-async fn answered<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-    match tokio::time::timeout(ANSWER_DEADLINE, asked).await {
-        Ok(answer) => answer,
-        Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
-    }
 }
 
 impl Writer {
@@ -108,7 +68,8 @@ impl Writer {
         }
         let days = partitions::kept(&mut session.connection).await.map_err(known)?;
         let standing = watch::Sender::new(Standing::default());
-        Ok(Writer { server, clock, session: Some(session), lost: Vec::new(), id, commits: 0, days, standing })
+        let life = Life { clock, id, commits: 0, days };
+        Ok(Writer { server, session: Some(session), lost: Vec::new(), life, standing })
     }
 
     /// Works until every sender is gone.
@@ -205,7 +166,7 @@ impl Writer {
     ) -> Result<Vec<Outcome>, Undone> {
         let mut session = self.take_session().await?;
         self.standing.send_modify(|standing| standing.asked_at = Some(Instant::now()));
-        let done = self.transact(&mut session.connection, units, drafted).await;
+        let done = self.life.transact(&mut session.connection, units, drafted).await;
         self.standing.send_modify(|standing| standing.asked_at = None);
         match done {
             Ok(outcomes) => {
@@ -227,79 +188,6 @@ impl Writer {
         }
     }
 
-    async fn transact(
-        &mut self,
-        on: &mut PgConnection,
-        units: &[&UnitOfWork],
-        drafted: &mut Option<Vec<Outcome>>,
-    ) -> Result<Vec<Outcome>, (Undone, Reach)> {
-        let before = |error: sqlx::Error| before_commit(&error);
-        let wanted = i64::try_from(messages_of(units)).unwrap_or(i64::MAX);
-        answered(on.execute("BEGIN")).await.map_err(before)?;
-        let now = MessageId::first_at(self.clock.now());
-        let Some(last) = answered(self.take_turn(on, wanted, now)).await.map_err(before)? else {
-            let error = StoreError::Broken("another hub has taken the place of this one".into());
-            return Err((Undone::Over(error), Reach::Statement));
-        };
-        let first = MessageId(last.saturating_sub(wanted).saturating_add(1));
-        let made = match wanted {
-            0 => BTreeSet::new(),
-            _ => answered(self.make_days(on, first, MessageId(last))).await.map_err(before)?,
-        };
-        let known = answered(Known::read(on, units)).await.map_err(before)?;
-        let (decided, draft) = decide(units, known, first);
-        let outcomes = answered(with_answers(on, decided)).await.map_err(before)?;
-        if draft.is_empty() {
-            answered(on.execute("ROLLBACK")).await.map_err(before)?;
-            return Ok(outcomes);
-        }
-        answered(write(on, &draft)).await.map_err(before)?;
-        fail::fail_point!("journal.before_commit");
-        *drafted = Some(outcomes.clone());
-        match answered(on.execute("COMMIT")).await {
-            Ok(_) => {
-                self.commits += 1;
-                self.days.extend(made);
-                Ok(outcomes)
-            }
-            Err(error) => match classify(&error) {
-                // The server itself says that it did not commit.
-                (known, Reach::Statement) if known.is_passing() => Err((Undone::Passing(known), Reach::Statement)),
-                (known, Reach::Statement) => Err((Undone::Refused(known), Reach::Statement)),
-                (_, Reach::Connection) => Err((Undone::Unknown, Reach::Connection)),
-            },
-        }
-    }
-
-    /// Waits for this hub's turn, and takes `wanted` ids: the last of them. None: this life is over.
-    async fn take_turn(&self, on: &mut PgConnection, wanted: i64, now: MessageId) -> Result<Option<i64>, sqlx::Error> {
-        query_scalar(
-            "WITH turn AS (UPDATE writer SET commits = commits + 1 WHERE id = $1 AND commits = $2 RETURNING id) \
-             UPDATE head SET last_id = CASE WHEN $3 = 0 THEN last_id ELSE greatest(last_id + 1, $4) + $3 - 1 END \
-             FROM turn WHERE head.one RETURNING last_id",
-        )
-        .bind(self.id)
-        .bind(self.commits)
-        .bind(wanted)
-        .bind(now.0)
-        .fetch_optional(on)
-        .await
-    }
-
-    /// The days of these ids have partitions; they are made here only if the upkeep has not made them in time.
-    async fn make_days(
-        &self,
-        on: &mut PgConnection,
-        first: MessageId,
-        last: MessageId,
-    ) -> Result<BTreeSet<Day>, sqlx::Error> {
-        let missing: BTreeSet<Day> = (day_of(first)..=day_of(last)).filter(|day| !self.days.contains(day)).collect();
-        for day in &missing {
-            partitions::make(on, *day, 1).await?;
-        }
-        Ok(missing)
-    }
-
     /// The session, or a new one.
     async fn take_session(&mut self) -> Result<Session, Undone> {
         if let Some(session) = self.session.take() {
@@ -312,7 +200,7 @@ impl Writer {
         let Some(mut session) = self.server.session(&self.lost).await.map_err(|error| lost(&error))? else {
             return Err(Undone::Passing(StoreError::Away("another session has the lock of this database".into())));
         };
-        self.days = answered(partitions::kept(&mut session.connection)).await.map_err(|error| lost(&error))?;
+        self.life.days = answered(partitions::kept(&mut session.connection)).await.map_err(|error| lost(&error))?;
         self.lost.clear();
         Ok(session)
     }
@@ -326,7 +214,7 @@ impl Writer {
             let found = match self.take_session().await {
                 Ok(mut session) => {
                     let asked = query_scalar::<_, i64>("SELECT commits FROM writer WHERE id = $1 FOR UPDATE")
-                        .bind(self.id)
+                        .bind(self.life.id)
                         .fetch_optional(&mut session.connection);
                     match answered(asked).await {
                         Ok(found) => {
@@ -346,8 +234,8 @@ impl Writer {
             };
             match found {
                 Ok(Some(commits)) => {
-                    let arrived = commits > self.commits;
-                    self.commits = commits;
+                    let arrived = commits > self.life.commits;
+                    self.life.commits = commits;
                     tracing::warn!(arrived, "the answer to a commit was lost; it was looked up");
                     return Ok(arrived);
                 }
@@ -403,37 +291,5 @@ fn failed(undone: Undone, units: usize) -> Result<Vec<Outcome>, StoreError> {
         // Not reached: what is unknown was found out.
         Undone::Unknown => Err(StoreError::Broken("what became of a commit is not known".into())),
         Undone::Over(error) => Err(error),
-    }
-}
-
-/// The outcomes, with the answers of the messages that were repeated. One that is no longer kept gives none.
-async fn with_answers(on: &mut PgConnection, decided: Vec<Decided>) -> Result<Vec<Outcome>, sqlx::Error> {
-    let repeated: BTreeSet<i64> = decided.iter().filter_map(repeat_of).map(|id| id.0).collect();
-    let mut answers = Vec::new();
-    if let (Some(least), Some(greatest)) = (repeated.first().copied(), repeated.last().copied()) {
-        let ids: Vec<i64> = repeated.into_iter().collect();
-        let found = query(concat!(
-            "SELECT ",
-            whole_message_columns!(),
-            " FROM message m WHERE m.id = ANY($1) AND m.id BETWEEN $2 AND $3"
-        ));
-        for row in &found.bind(ids).bind(least).bind(greatest).fetch_all(on).await? {
-            let id = MessageId(sqlx::Row::try_get(row, "id")?);
-            let columns = columns_of(row).ok();
-            let sum = sqlx::Row::try_get::<i64, _>(row, "checksum").ok();
-            let whole = columns.filter(|columns| Some(columns.checksum()) == sum);
-            let answer = whole.map(|columns| columns.answer.map(Bytes::copy_from_slice));
-            answers.push((id, answer.ok_or(StoreError::CorruptMessage(id))));
-        }
-    }
-    let answer =
-        |of: MessageId| answers.iter().find(|(id, _)| *id == of).map_or(Ok(None), |(_, answer)| answer.clone());
-    Ok(decided.into_iter().map(|one| one.with_answer(answer)).collect())
-}
-
-fn repeat_of(decided: &Decided) -> Option<MessageId> {
-    match decided {
-        Decided::RepeatOf(of) => Some(*of),
-        Decided::Outcome(_) => None,
     }
 }
