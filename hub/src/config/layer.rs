@@ -11,6 +11,7 @@ use std::time::Duration;
 use adapters::tls::{ClientFiles, IdentityFiles};
 use indexmap::IndexMap;
 
+use super::store::{StoreLayer, read_store};
 use super::{Broker, Listen, parse_listen};
 use crate::finding::{Entry, Finding, Findings, Reader, Section, SourceText, codes, did_you_mean, one_of};
 use crate::routes::{Channel, ServerTls};
@@ -38,6 +39,7 @@ pub(super) struct Layer {
     pub data: Option<PathBuf>,
     pub routes: Option<PathBuf>,
     pub log: Option<LogFormat>,
+    pub store: StoreLayer,
     pub http: HttpLayer,
     pub client: Option<ClientFiles>,
     pub channels: IndexMap<Channel, Broker>,
@@ -72,6 +74,7 @@ impl Layer {
             data: self.data.or(base.data),
             routes: self.routes.or(base.routes),
             log: self.log.or(base.log),
+            store: self.store.over(base.store),
             http: HttpLayer {
                 listen: self.http.listen.or(base.http.listen),
                 names: self.http.names.or(base.http.names),
@@ -113,13 +116,14 @@ fn read_layer(mut section: Section<'_>, folder: &Path) -> Layer {
     let data = section.text("data").map(|path| folder.join(path.value));
     let routes = section.text("routes").map(|path| folder.join(path.value));
     let log = section.word("log", &["text", "json"]);
+    let store = section.section("store", "`store`").map(|store| read_store(store, folder)).unwrap_or_default();
     let http = section.section("http", "`http`").map(|http| read_http(http, folder)).unwrap_or_default();
     let client = section.section("client", "`client`").map(|client| read_client(client, folder));
     let channels = section.section("channels", "channels").map(read_channels).unwrap_or_default();
     let limits = section.section("limits", "`limits`").map(read_limits).unwrap_or_default();
     section.finish();
     let log = log.map(|word| if word.value == "json" { LogFormat::Json } else { LogFormat::Text });
-    Layer { data, routes, log, http, client, channels, limits }
+    Layer { data, routes, log, store, http, client, channels, limits }
 }
 
 fn read_http(mut section: Section<'_>, folder: &Path) -> HttpLayer {

@@ -145,7 +145,7 @@ impl Publisher {
         if !any {
             return;
         }
-        let mut left = 0;
+        let (mut left, mut looked) = (0, true);
         for channel in Channel::ALL {
             match self.hub.store.open_deliveries(channel.name(), ASIDE_BATCH_MAX).await {
                 Ok(open) => {
@@ -155,10 +155,14 @@ impl Publisher {
                         self.try_again(delivery, &stirred).await;
                     }
                 }
-                Err(error) => tracing::warn!(%error, "cannot look for what stands aside"),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot look for what stands aside");
+                    looked = false;
+                }
             }
         }
-        if left == 0 {
+        // What could not be looked at may be there.
+        if left == 0 && looked {
             self.aside.with(|state| state.any = !state.under_way.is_empty());
         }
     }
