@@ -4,12 +4,14 @@
 //! changes nothing if any of it fails (H7); listeners and destinations that did not change are not
 //! touched. Draining stops the sources, takes through what was accepted, and closes the store.
 
+mod brokers;
 mod codes;
 mod control;
 mod reload;
 mod stages;
 mod watching;
 
+pub use self::brokers::kafka_options;
 pub use self::watching::{reload_and_tell, watch_files};
 
 use std::collections::HashMap;
@@ -23,7 +25,7 @@ use adapters::clock::{Clock, SystemClock};
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, RwLock, Semaphore, broadcast, mpsc, watch};
 
-use self::stages::{ShardPlan, start_couriers, start_stages};
+use self::stages::{Bound, StagesPlan, start_couriers, start_stages};
 use crate::actors::adapter::{BuildError, RunningSource, mllp_settings, start_source};
 use crate::actors::cell::Health;
 use crate::actors::{Escalation, Root, watchdog};
@@ -33,6 +35,7 @@ use crate::journey::dead_letter::Replayer;
 use crate::journey::hold::read_held;
 use crate::journey::journal::{self, Found, Recovery};
 use crate::journey::outbox::Outbox;
+use crate::journey::publish::remote::Again;
 use crate::journey::receive::{PIECE_BYTES, Receiver, Reception};
 use crate::journey::release::Releaser;
 use crate::journey::{Hub, Live};
@@ -95,6 +98,9 @@ pub struct Assembly {
     reception: Arc<Reception>,
     outbox: Outbox,
     sources: ArcSwap<Sources>,
+    brokers: Vec<Bound>,
+    /// Publishers of durable brokers.
+    remote: Vec<mpsc::Sender<Again>>,
     replayer: Replayer,
     releaser: Releaser,
     search: Search,
@@ -137,21 +143,25 @@ pub async fn start(
     let clean = journal::begin(&hub).await?;
     let arbiters: Vec<Arbiter> = (0..SHARDS).map(|_| Arbiter::new()).collect();
     let held = read_held(hub.store.as_ref(), &hub.metrics, SHARDS).await?;
-    let stages = start_stages(&hub, &root, ShardPlan { arbiters: &arbiters, held, died: !clean });
+    journal::blame_the_dead(&hub).await?;
+    let (closed, closing) = watch::channel(false);
+    let brokers = brokers::bind(settings).await?;
+    let plan = StagesPlan { arbiters: &arbiters, held, died: !clean, brokers: &brokers, closing: closing.clone() };
+    let stages = start_stages(&hub, &root, plan);
     // Before recovery: what was stuck when the last process was given up may be stuck again.
     let slow = watchdog::watch(stages.progress, settings.limits.stuck, give_up);
     start_couriers(&hub, &stages.outbox, &root, !clean)?;
     let recovery = Recovery {
         hub: Arc::clone(&hub),
         shards: stages.shards.clone(),
-        records: stages.records.clone(),
-        aside: stages.aside.clone(),
+        records: stages.embedded.records,
+        aside: stages.embedded.aside,
+        channels: stages.embedded.channels,
     };
     let found = tokio::select! {
         found = recovery.run(clean) => found?,
         Some(escalation) = escalations.recv() => return Err(escalation.into()),
     };
-    let (closed, closing) = watch::channel(false);
     let search = match index {
         Some(index) => Search::of(index, hub.keys.clone()),
         None => Search::open(data, hub.keys.clone())?,
@@ -172,6 +182,8 @@ pub async fn start(
         sources: ArcSwap::default(),
         cells: stages.cells,
         slow,
+        brokers,
+        remote: stages.remote,
         replayer: Replayer { hub: Arc::clone(&hub), shards: stages.shards },
         releaser: stages.releaser,
         search,

@@ -6,6 +6,7 @@
 //! that do not exist. No secret stands in the file: keys, certificates and the URL of a database are named by
 //! their files, or by variables.
 
+mod brokers;
 mod layer;
 mod store;
 
@@ -17,6 +18,9 @@ use std::time::Duration;
 use adapters::tls::ClientFiles;
 use indexmap::IndexMap;
 
+pub use self::brokers::{
+    Binding, Broker, BrokerTls, Brokers, KafkaSettings, Place, RabbitSettings, Secret, far_broker, is_loopback,
+};
 use self::layer::{Layer, Root};
 pub use self::store::{Database, Secret, StoreSettings, URL_VARIABLE};
 use crate::cli::{Global, RunArgs};
@@ -44,8 +48,10 @@ pub struct Settings {
     pub http: HttpSettings,
     /// Whom a command trusts that asks a hub by HTTPS, and who it is; without it, the system's authorities.
     pub client: Option<ClientFiles>,
+    /// How brokers are reached.
+    pub brokers: Brokers,
     /// What carries each channel.
-    pub channels: IndexMap<Channel, Broker>,
+    pub channels: IndexMap<Channel, Binding>,
     /// How much the process may hold.
     pub limits: Limits,
 }
@@ -61,13 +67,6 @@ pub struct HttpSettings {
     pub tls: Option<ServerTls>,
     /// Why there is no TLS although the address is not loopback.
     pub insecure: Option<String>,
-}
-
-/// What carries a channel from the hub to its domain actor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Broker {
-    /// The outbox, straight to the consumer.
-    Embedded,
 }
 
 /// Bounds of the process (H6).
@@ -111,7 +110,11 @@ impl Default for Settings {
                 insecure: None,
             },
             client: None,
-            channels: Channel::ALL.into_iter().map(|channel| (channel, Broker::Embedded)).collect(),
+            brokers: Brokers::default(),
+            channels: Channel::ALL
+                .into_iter()
+                .map(|channel| (channel, Binding { broker: Broker::Embedded, place: None }))
+                .collect(),
             limits: Limits::default(),
         }
     }
@@ -144,6 +147,9 @@ impl Settings {
         {
             findings.push(finding);
         }
+        for finding in brokers::unbound(&layer.channels, &layer.brokers) {
+            findings.push(finding);
+        }
         if findings.has_errors() {
             return Err(findings);
         }
@@ -167,6 +173,7 @@ impl Settings {
                 insecure: layer.http.insecure,
             },
             client: layer.client,
+            brokers: layer.brokers,
             channels,
             limits: Limits {
                 memory_for_bodies: layer.limits.memory_for_bodies.unwrap_or(limits.memory_for_bodies),

@@ -46,6 +46,12 @@ pub struct Metrics {
     pub open: Family<Of, Gauge>,
     /// Runs that are held, by route.
     pub held: Family<Of, Gauge>,
+    /// Whether a broker can be used: 1, or 0.
+    pub broker_usable: Family<Of, Gauge>,
+    /// Whether a broker asks publishers to wait: 1, or 0.
+    pub broker_blocked: Family<Of, Gauge>,
+    /// Records that wait in a broker, by channel: the depth of queues, the lag of consumers.
+    pub broker_waiting: Family<Of, Gauge>,
     /// Panics with a message in hand, by stage.
     pub panics: Family<Of, Counter>,
     /// Reloads: done, refused.
@@ -69,6 +75,9 @@ impl Default for Metrics {
             attempts: Family::default(),
             open: Family::default(),
             held: Family::default(),
+            broker_usable: Family::default(),
+            broker_blocked: Family::default(),
+            broker_waiting: Family::default(),
             panics: Family::default(),
             reloads: Family::default(),
             in_flight: Gauge::default(),
@@ -95,6 +104,10 @@ impl Metrics {
         all.register("deliveries_open", "Deliveries in memory that have not ended", self.open.clone());
         let held = "Runs that wait for a code, or behind one that does";
         all.register("held_messages", held, self.held.clone());
+        all.register("broker_usable", "Whether the broker can be used", self.broker_usable.clone());
+        let blocked = "Whether the broker asks publishers to wait";
+        all.register("broker_blocked", blocked, self.broker_blocked.clone());
+        all.register("broker_waiting", "Records that wait in the broker, by channel", self.broker_waiting.clone());
         all.register("panics", "Panics with a message in hand", self.panics.clone());
         all.register("reloads", "Reloads of the configuration", self.reloads.clone());
         all.register("messages_in_flight", "Messages between journal and outbox", self.in_flight.clone());

@@ -128,6 +128,42 @@ impl Campaign {
         Ok(campaign)
     }
 
+    /// The same campaign with `hub.toml` of this text, and a variable of the hub's environment.
+    pub fn with_settings(mut self, settings: &str, (name, value): (&str, &str)) -> Fallible<Campaign> {
+        let file = self.folder.write("hub.toml", settings)?;
+        self.launch.arguments = vec!["--config".to_owned(), file.to_string_lossy().into_owned()];
+        self.launch = self.launch.with(name, value);
+        Ok(self)
+    }
+
+    /// One round in which something happens to others while the hub works, and the hub goes on. Messages must be taken
+    /// all the while.
+    pub fn round_beside(&mut self, mut strike: impl FnMut(&Hub) -> Fallible<()>) -> Fallible<()> {
+        let mut senders = std::mem::take(&mut self.senders);
+        let shared = Arc::clone(&self.shared);
+        shared.stop.store(false, Ordering::SeqCst);
+        let outcome = thread::scope(|scope| {
+            let stop = StopWhenDropped(&shared.stop);
+            let running: Vec<ScopedJoinHandle<'_, Fallible<()>>> =
+                senders.iter_mut().map(|sender| scope.spawn(|| sender.run())).collect();
+            let hub = self.under_load(&self.launch.clone())?;
+            let before = self.totals().positive;
+            strike(&hub)?;
+            wait::until("messages are taken all the while", REACHED_WITHIN, || {
+                Ok((self.totals().positive > before + TAKEN_AGAIN).then_some(()))
+            })?;
+            pause(LOAD_AFTER);
+            drop(stop);
+            for sender in running {
+                sender.join().map_err(|_| "a sender panicked")??;
+            }
+            self.finish(hub)
+        });
+        self.senders = senders;
+        self.shared.address.set(None);
+        outcome
+    }
+
     /// A fault by chance: mostly a plain kill.
     pub fn any_fault(&mut self) -> Fault {
         match self.random.below(10) {

@@ -24,6 +24,7 @@ pub mod proxy;
 pub mod random;
 pub mod sender;
 pub mod server;
+pub mod servers;
 pub mod wait;
 pub mod ward;
 

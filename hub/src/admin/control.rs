@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use adapters::clock::Timestamp;
 use async_trait::async_trait;
@@ -25,7 +26,7 @@ pub trait Control: Send + Sync + 'static {
     /// The configuration of now.
     fn live(&self) -> Arc<Live>;
 
-    /// Whether each part can do its work. The hub is ready when all can.
+    /// Whether each part can do its work. The hub is ready when all that are needed can.
     fn ready(&self) -> Vec<Part>;
 
     /// Reads the configuration again, all or nothing (H7). Gives its hash.
@@ -36,6 +37,9 @@ pub trait Control: Send + Sync + 'static {
 
     /// Makes dead letters of what waits for a code. Gives how many runs that were.
     async fn refuse_code(&self, code: &AwaitedCode, source: Option<&str>) -> Result<usize, StoreError>;
+
+    /// Publishes again what was published and not applied for so long. Gives how many records that were.
+    async fn reconcile(&self, older_than: Duration) -> Result<usize, StoreError>;
 
     /// A new run of a message that is at its end, by every route that takes it now.
     async fn replay_message(&self, message: MessageId) -> Result<(), ReplayError>;
@@ -110,8 +114,17 @@ pub enum CodeError {
 pub struct Part {
     /// `journal`, `source kasr-al-ainy`.
     pub name: String,
+    /// Whether the hub can take no messages without it. It takes them without a broker: the journal keeps them.
+    pub needed: bool,
     /// Why it cannot, without text of a database or a path.
     pub trouble: Option<String>,
+}
+
+impl Part {
+    /// A part without which the hub is not ready.
+    pub fn needed(name: impl Into<String>, trouble: Option<String>) -> Part {
+        Part { name: name.into(), needed: true, trouble }
+    }
 }
 
 /// By what people look for messages.

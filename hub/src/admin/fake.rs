@@ -84,7 +84,7 @@ impl Fake {
             store,
             live: Arc::new(Live { configuration, number }),
             tap: broadcast::Sender::new(TAP_MAX),
-            parts: Mutex::new(vec![Part { name: "journal".to_owned(), trouble: None }]),
+            parts: Mutex::new(vec![Part::needed("journal", None)]),
             index: Mutex::default(),
             done: Mutex::default(),
             reload: Mutex::new(Ok("0".repeat(64))),
@@ -289,6 +289,11 @@ impl Control for Fake {
     async fn refuse_code(&self, code: &AwaitedCode, source: Option<&str>) -> Result<usize, StoreError> {
         self.did(format!("refuse {} {} {}", code.table, code.code, source.unwrap_or("all")));
         Ok(usize::from(&*code.code == "SC"))
+    }
+
+    async fn reconcile(&self, older_than: Duration) -> Result<usize, StoreError> {
+        self.did(format!("reconcile {}", older_than.as_secs()));
+        Ok(3)
     }
 
     async fn replay_message(&self, message: MessageId) -> Result<(), ReplayError> {

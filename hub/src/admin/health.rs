@@ -16,14 +16,17 @@ pub(super) async fn live() -> Result<HttpResponse, Problem> {
     json(StatusCode::OK, &json!({ "live": true }))
 }
 
-/// `GET /ready`: 200 if every part can do its work, else 503; both with the parts.
+/// `GET /ready`: 200 if every part that is needed can do its work, else 503; both with all parts.
 pub(super) async fn ready(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
     let parts = api.control.ready();
-    let is_ready = parts.iter().all(|part| part.trouble.is_none());
+    let is_ready = parts.iter().all(|part| !part.needed || part.trouble.is_none());
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let parts: Vec<_> = parts
         .iter()
-        .map(|part| json!({ "name": part.name, "ready": part.trouble.is_none(), "trouble": part.trouble }))
+        .map(|part| {
+            let ready = part.trouble.is_none();
+            json!({ "name": part.name, "needed": part.needed, "ready": ready, "trouble": part.trouble })
+        })
         .collect();
     json(status, &json!({ "ready": is_ready, "parts": parts }))
 }

@@ -1,7 +1,10 @@
 //! What operators do: a message again, the configuration again. Each is logged with who did it.
 
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::caller;
@@ -32,4 +35,24 @@ pub(super) async fn reload(
     tracing::info!(by = %caller::of(&request), "the configuration is read again");
     let configuration = api.control.reload().await?;
     json(StatusCode::OK, &json!({ "configuration": configuration }))
+}
+
+/// What is published again.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reconcile {
+    older_than_seconds: u32,
+}
+
+/// `POST /api/v1/reconcile`: what brokers confirmed and nobody applied is published again.
+pub(super) async fn reconcile(
+    api: web::Data<Api>,
+    request: HttpRequest,
+    body: web::Bytes,
+) -> Result<HttpResponse, Problem> {
+    let shape = "the body must be JSON with `older_than_seconds`";
+    let asked: Reconcile = serde_json::from_slice(&body).map_err(|_| Problem::parameter(shape))?;
+    tracing::info!(seconds = asked.older_than_seconds, by = %caller::of(&request), "records are published again");
+    let published = api.control.reconcile(Duration::from_secs(u64::from(asked.older_than_seconds))).await?;
+    json(StatusCode::OK, &json!({ "published": published }))
 }

@@ -35,6 +35,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         get("/api/v1/sources", web::route().to(configuration::sources)),
         get("/api/v1/destinations", web::route().to(configuration::destinations)),
         post("/api/v1/reload", web::route().to(operate::reload)),
+        post("/api/v1/reconcile", web::route().to(operate::reconcile)),
         get("/api/v1/tap", web::route().to(tap::watch)),
     ]
 }

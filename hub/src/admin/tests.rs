@@ -300,7 +300,7 @@ async fn the_hub_is_ready_when_every_part_is() {
     let fake = Fake::new().await;
     let served = fake.serve();
     assert_eq!(served.get("/ready").await.status, 200);
-    let trouble = Part { name: "source ward".to_owned(), trouble: Some("its port is taken".to_owned()) };
+    let trouble = Part::needed("source ward", Some("its port is taken".to_owned()));
     fake.parts.lock().unwrap().push(trouble);
     let answer = served.get("/ready").await;
     assert_eq!((answer.status, answer.json()["ready"].clone()), (503, json!(false)));

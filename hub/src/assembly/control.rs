@@ -1,21 +1,27 @@
 //! What the HTTP interface asks of the running hub, answered by its parts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, oneshot};
 
 use super::Assembly;
 use super::codes::told;
+use super::stages::Bound;
 use crate::actors::cell::Health;
 use crate::admin::{
     CodeError, Control, DestinationStatus, NewCode, Part, ReloadError, SearchBy, SourceStatus, TapEvent,
 };
 use crate::journey::Live;
 use crate::journey::dead_letter::ReplayError;
+use crate::journey::publish::remote::Again;
 use crate::routes::Channel;
 use crate::store::{AwaitedCode, DeliveryId, MessageId, RunId, Store, StoreError};
-use crate::telemetry::Of;
+use crate::telemetry::{Metrics, Of};
+
+/// Longest wait until a publisher has published again what was asked for.
+const RECONCILED_WITHIN: Duration = Duration::from_secs(60);
 
 #[async_trait]
 impl Control for Assembly {
@@ -29,9 +35,9 @@ impl Control for Assembly {
 
     fn ready(&self) -> Vec<Part> {
         let journal = self.hub.store.health().err().map(|_| "the journal cannot be written".to_owned());
-        let mut parts = vec![Part { name: "journal".to_owned(), trouble: journal }];
+        let mut parts = vec![Part::needed("journal", journal)];
         let closing = self.closed.borrow().then(|| "the hub is going down".to_owned());
-        parts.push(Part { name: "intake".to_owned(), trouble: closing });
+        parts.push(Part::needed("intake", closing));
         let slow = self.slow.borrow().clone();
         for (name, health) in &self.cells {
             let trouble = match &*health.borrow() {
@@ -40,13 +46,12 @@ impl Control for Assembly {
                 Health::Starting => Some("starting".to_owned()),
                 Health::Failed { .. } => Some("failed too often".to_owned()),
             };
-            parts.push(Part { name: name.clone(), trouble });
+            parts.push(Part::needed(name, trouble));
         }
         parts.extend(
-            self.sources()
-                .into_iter()
-                .map(|source| Part { name: format!("source {}", source.name), trouble: source.trouble }),
+            self.sources().into_iter().map(|source| Part::needed(format!("source {}", source.name), source.trouble)),
         );
+        parts.extend(self.brokers.iter().filter(|bound| bound.broker.is_durable()).map(broker_part));
         parts
     }
 
@@ -60,6 +65,19 @@ impl Control for Assembly {
 
     async fn refuse_code(&self, code: &AwaitedCode, source: Option<&str>) -> Result<usize, StoreError> {
         self.releaser.refuse(code, source).await
+    }
+
+    async fn reconcile(&self, older_than: Duration) -> Result<usize, StoreError> {
+        let mut published = 0;
+        for publisher in &self.remote {
+            let (answer, answered) = oneshot::channel();
+            if publisher.try_send(Again { older_than, answer }).is_ok()
+                && let Ok(Ok(counted)) = tokio::time::timeout(RECONCILED_WITHIN, answered).await
+            {
+                published += counted?;
+            }
+        }
+        Ok(published)
     }
 
     async fn replay_message(&self, message: MessageId) -> Result<(), ReplayError> {
@@ -83,6 +101,9 @@ impl Control for Assembly {
     }
 
     fn metrics(&self) -> String {
+        for bound in &self.brokers {
+            show(&self.hub.metrics, bound);
+        }
         self.hub.metrics.text().unwrap_or_default()
     }
 
@@ -108,6 +129,25 @@ impl Control for Assembly {
         let live = self.hub.live.load();
         let names = live.configuration.destinations.keys().map(String::as_str);
         names.chain(Channel::ALL.map(Channel::name)).map(|name| self.destination(name)).collect()
+    }
+}
+
+/// A broker that is away costs no message, and no readiness.
+fn broker_part(bound: &Bound) -> Part {
+    let standing = bound.broker.standing();
+    let blocked = standing.blocked.then(|| "it asks publishers to wait".to_owned());
+    let trouble = blocked.or_else(|| standing.trouble.map(|text| text.to_string()));
+    Part { name: format!("broker {}", bound.name), needed: false, trouble }
+}
+
+fn show(metrics: &Metrics, bound: &Bound) {
+    let standing = bound.broker.standing();
+    let of = Of { name: bound.name.to_owned() };
+    metrics.broker_usable.get_or_create(&of).set(i64::from(standing.trouble.is_none()));
+    metrics.broker_blocked.get_or_create(&of).set(i64::from(standing.blocked));
+    for (channel, waiting) in &standing.waiting {
+        let gauge = metrics.broker_waiting.get_or_create(&Of { name: channel.to_string() }).clone();
+        gauge.set(i64::try_from(*waiting).unwrap_or(i64::MAX));
     }
 }
 

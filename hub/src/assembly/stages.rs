@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use actix::Arbiter;
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, watch};
 
 use crate::actors::adapter::{BuildError, build_sink};
@@ -15,13 +15,13 @@ use crate::actors::cell::{self, Health};
 use crate::actors::prescription::PrescriptionActor;
 use crate::actors::supervisor::keep_up;
 use crate::actors::watchdog::Progress;
-use crate::actors::{Policy, Root};
-use crate::broker::embedded::Embedded;
-use crate::broker::{Broker, Record};
-use crate::journey::consume::Consumer;
+use crate::actors::{Handle, Policy, Root};
+use crate::broker::{Broker, Partitions, Record};
+use crate::journey::consume::{Consumer, Domain, Durable, SUSPECTS_MAX};
 use crate::journey::deliver::{self, Courier, Deliverer};
 use crate::journey::hold::Held;
-use crate::journey::outbox::Outbox;
+use crate::journey::outbox::{Outbox, Way};
+use crate::journey::publish::remote::{self, Again, Remote};
 use crate::journey::publish::{self, Aside, Publisher};
 use crate::journey::release::{self, Holding, Releaser};
 use crate::journey::route::{self, Router, Shard};
@@ -30,44 +30,59 @@ use crate::limit::{Limits, Rate};
 use crate::routes::{Channel, Configuration, DestinationSpec, Limit};
 use crate::store::StoreError;
 
-/// Partitions of a channel.
-const PARTITIONS: usize = 2;
+/// Cells of each domain actor; partitions share them.
+const ACTORS: usize = 2;
 /// Jobs that wait for a cell at most.
 const MAILBOX: usize = 16;
 
 /// What the stages are reached by.
 pub(super) struct Stages {
     pub(super) shards: Vec<mpsc::Sender<Accepted>>,
-    pub(super) records: mpsc::Sender<Record>,
+    pub(super) embedded: Embedded,
+    /// Publishers of durable brokers, to be asked to publish again.
+    pub(super) remote: Vec<mpsc::Sender<Again>>,
     pub(super) outbox: Outbox,
-    pub(super) aside: Aside,
     pub(super) releaser: Releaser,
     pub(super) cells: Vec<(String, watch::Receiver<Health>)>,
     pub(super) progress: Vec<(String, Progress)>,
 }
 
-/// What the shards begin with.
-pub(super) struct ShardPlan<'a> {
-    /// A thread for each.
+/// What recovery feeds: the channels of the embedded broker.
+pub(super) struct Embedded {
+    pub(super) records: mpsc::Sender<Record>,
+    pub(super) aside: Aside,
+    pub(super) channels: Vec<Channel>,
+}
+
+/// A broker, and the channels that it carries.
+#[derive(Clone)]
+pub(super) struct Bound {
+    /// Its name in the settings.
+    pub(super) name: &'static str,
+    pub(super) broker: Arc<dyn Broker>,
+    pub(super) channels: Vec<Channel>,
+}
+
+/// What the stages begin with.
+pub(super) struct StagesPlan<'a> {
+    /// A thread for each shard.
     pub(super) arbiters: &'a [Arbiter],
-    /// What each holds.
+    /// What each shard holds.
     pub(super) held: Vec<Held>,
     /// The last process did not end in order.
     pub(super) died: bool,
+    /// The brokers, the embedded one among them.
+    pub(super) brokers: &'a [Bound],
+    /// True once the hub goes down.
+    pub(super) closing: watch::Receiver<bool>,
 }
 
-/// Starts publisher, consumers and shards. Each shard has what it holds; after a process that died, what is
+/// Starts publishers, consumers and shards. Each shard has what it holds; after a process that died, what is
 /// released first goes alone.
-pub(super) fn start_stages(hub: &Arc<Hub>, root: &Root, shards_of: ShardPlan<'_>) -> Stages {
-    let ShardPlan { arbiters, held: all_held, died } = shards_of;
-    let channels = Channel::ALL.map(Channel::name);
-    let broker: Arc<dyn Broker> = Arc::new(Embedded::new(&channels, PARTITIONS));
-    let (records, published) = mpsc::channel(publish::QUEUE_MAX);
-    let outbox = Outbox::new(Arc::clone(hub), records.clone());
-    let aside = Aside::default();
-    let publisher =
-        Publisher { hub: Arc::clone(hub), broker: Arc::clone(&broker), records: published, aside: aside.clone() };
-    run_stage(root, "publisher", publisher.run().map(Ok));
+pub(super) fn start_stages(hub: &Arc<Hub>, root: &Root, stages: StagesPlan<'_>) -> Stages {
+    let StagesPlan { arbiters, held: all_held, died, brokers, closing } = stages;
+    let mut publishing = start_publishers(hub, root, brokers, &closing);
+    let outbox = Outbox::new(Arc::clone(hub), std::mem::take(&mut publishing.ways));
     let (mut cells, mut progress) = (Vec::new(), Vec::new());
     let mut shards = Vec::with_capacity(arbiters.len());
     let mut events = Vec::with_capacity(arbiters.len());
@@ -90,19 +105,99 @@ pub(super) fn start_stages(hub: &Arc<Hub>, root: &Root, shards_of: ShardPlan<'_>
         shards.push(accept);
         events.push(tell);
     }
-    for (partition, number) in broker.consume(Channel::Prescription.name()).into_iter().zip(1_usize..) {
+    let mut actors = Vec::with_capacity(ACTORS);
+    for (arbiter, number) in arbiters.iter().cycle().take(ACTORS).zip(1_usize..) {
         let acting = Arc::clone(hub);
         let name = format!("prescription {number}");
-        let Some(arbiter) = arbiters.get(number % arbiters.len().max(1)) else { continue };
         let make = move || PrescriptionActor::new(Arc::clone(&acting));
         let actor = cell::spawn(&arbiter.handle(), plan(&name, root, make));
         progress.push((name.clone(), actor.progress()));
         cells.push((name, actor.watch()));
-        let consumer =
-            Consumer { hub: Arc::clone(hub), partition, actor, events: events.clone(), aside: aside.clone() };
-        run_stage(root, &format!("consumer {number}"), consumer.run());
+        actors.push(actor);
     }
-    Stages { shards, records, outbox, aside, releaser, cells, progress }
+    let channel = Channel::Prescription;
+    if let Some((bound, aside)) = publishing.carriers.iter().find(|(bound, _)| bound.channels.contains(&channel)) {
+        let durable = bound.broker.is_durable().then_some((closing, died));
+        let feed = Feed { hub: Arc::clone(hub), root: root.clone(), actors, events, aside: aside.clone(), durable };
+        run_stage(root, "partitions", feed.run(bound.broker.consume(channel.name())).map(Ok));
+    }
+    let Publishing { embedded, remote, .. } = publishing;
+    Stages { shards, embedded, remote, outbox, releaser, cells, progress }
+}
+
+/// The publishers that were started.
+struct Publishing {
+    ways: HashMap<Channel, Way>,
+    embedded: Embedded,
+    remote: Vec<mpsc::Sender<Again>>,
+    /// Each broker, with what stands aside of its channels.
+    carriers: Vec<(Bound, Aside)>,
+}
+
+/// Starts one publisher a broker: one that is away does not stop the channels of another (H8).
+fn start_publishers(hub: &Arc<Hub>, root: &Root, brokers: &[Bound], closing: &watch::Receiver<bool>) -> Publishing {
+    let (records, published) = mpsc::channel(publish::QUEUE_MAX);
+    let mut published = Some(published);
+    let embedded = Embedded { records: records.clone(), aside: Aside::default(), channels: Vec::new() };
+    let mut publishing = Publishing { ways: HashMap::new(), embedded, remote: Vec::new(), carriers: Vec::new() };
+    for bound in brokers {
+        let (hub, broker, channels) = (Arc::clone(hub), Arc::clone(&bound.broker), bound.channels.clone());
+        let way;
+        let aside;
+        if bound.broker.is_durable() {
+            aside = Aside::default();
+            let plan = remote::Plan { hub, broker, channels, aside: aside.clone(), closing: closing.clone() };
+            let (publisher, offers, ask) = Remote::new(plan);
+            run_stage(root, &format!("publisher {}", bound.name), publisher.run().map(Ok));
+            publishing.remote.push(ask);
+            way = Way::Remote(offers);
+        } else {
+            let Some(records_of) = published.take() else { continue };
+            aside = publishing.embedded.aside.clone();
+            publishing.embedded.channels.clone_from(&channels);
+            let publisher = Publisher { hub, broker, records: records_of, aside: aside.clone(), channels };
+            run_stage(root, "publisher", publisher.run().map(Ok));
+            way = Way::Embedded(records.clone());
+        }
+        publishing.ways.extend(bound.channels.iter().map(|channel| (*channel, way.clone())));
+        publishing.carriers.push((bound.clone(), aside));
+    }
+    publishing
+}
+
+/// Gives each partition of a channel a consumer, as they come.
+struct Feed<D: Domain> {
+    hub: Arc<Hub>,
+    root: Root,
+    actors: Vec<Handle<D>>,
+    events: Vec<mpsc::Sender<Accepted>>,
+    aside: Aside,
+    /// For a durable broker: true once the hub goes down, and whether the last process died.
+    durable: Option<(watch::Receiver<bool>, bool)>,
+}
+
+impl<D: Domain> Feed<D> {
+    async fn run(self, mut partitions: Partitions) {
+        let mut actors = self.actors.iter().cycle();
+        let mut number = 0_usize;
+        while let Some(partition) = partitions.next().await {
+            let Some(actor) = actors.next() else { return };
+            number = number.wrapping_add(1);
+            let durable = self.durable.clone().map(|(closing, died)| {
+                let suspects = if died { SUSPECTS_MAX } else { 0 };
+                Durable { closing, suspects }
+            });
+            let consumer = Consumer {
+                hub: Arc::clone(&self.hub),
+                partition,
+                actor: actor.clone(),
+                events: self.events.clone(),
+                aside: self.aside.clone(),
+                durable,
+            };
+            run_stage(&self.root, &format!("consumer {number}"), consumer.run());
+        }
+    }
 }
 
 /// Runs one stage. With the store it may end; what else ends it goes up.

@@ -4,17 +4,20 @@
 //! broker passes all checks, and for every check there is a broker that is wrong on purpose ([`wrong`])
 //! and that the check finds out.
 
+pub(crate) mod servers;
 mod wrong;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use adapters::clock::Timestamp;
+use adapters::clock::{Clock, SystemClock, Timestamp};
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
+use futures::{FutureExt, StreamExt};
+use tokio::sync::mpsc;
 
 use super::{Broker, Consumption, PublishError, Record};
 use crate::store::{DeliveryId, Lane, MessageId};
@@ -25,11 +28,17 @@ const PARTITIONS: usize = 4;
 /// Starts brokers.
 #[async_trait]
 trait Ground: Send + Sync {
-    /// A broker with these channels, empty, each in so many partitions.
-    async fn start(&self, channels: &[&str], partitions: usize) -> Arc<dyn Broker>;
+    /// A broker with these channels, each in so many partitions, ready for records. One that is durable has what a
+    /// broker of the same name had before.
+    async fn start(&self, name: &str, channels: &[&str], partitions: usize) -> Arc<dyn Broker>;
 
-    /// Records that wait in one partition before a publisher waits, at most.
-    fn room(&self) -> usize;
+    /// Records that wait in one partition before a publisher waits, at most; none if there is no such bound.
+    fn room(&self) -> usize {
+        0
+    }
+
+    /// What has not come by then does not come.
+    fn quiet(&self) -> Duration;
 
     /// How long a check may take: what must come has come by then.
     fn patience(&self) -> Duration {
@@ -40,12 +49,22 @@ trait Ground: Send + Sync {
 /// One promise.
 type Check = for<'g> fn(&'g dyn Ground) -> BoxFuture<'g, ()>;
 
-/// Declares the checks as a table and, for the broker of this crate, as tests.
+/// Declares the checks as a table and, for the brokers of this crate, as tests: of every broker, of those that have
+/// what they hold in memory, and of those that are durable.
 macro_rules! checks {
-    ($ground:expr; $($name:ident,)+) => {
-        const CHECKS: &[(&str, Check)] = &[$((stringify!($name), |ground| $name(ground).boxed()),)+];
+    (every: $($every:ident),+; in_memory: $($memory:ident),+; durable: $($durable:ident),+;) => {
+        const CHECKS: &[(&str, Check)] = &[
+            $((stringify!($every), |ground| $every(ground).boxed()),)+
+            $((stringify!($memory), |ground| $memory(ground).boxed()),)+
+            $((stringify!($durable), |ground| $durable(ground).boxed()),)+
+        ];
 
-        mod embedded {
+        checks!(mod embedded, super::wrong::Right; $($every,)+ $($memory,)+);
+        checks!(mod kafka, super::servers::KafkaGround; $($every,)+ $($durable,)+);
+        checks!(mod rabbitmq, super::servers::RabbitGround; $($every,)+ $($durable,)+);
+    };
+    (mod $broker:ident, $ground:expr; $($name:ident,)+) => {
+        mod $broker {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
@@ -57,7 +76,7 @@ macro_rules! checks {
 }
 
 checks! {
-    super::wrong::Right;
+    every:
     records_come_whole,
     records_of_a_key_come_in_order,
     a_key_is_always_in_one_partition,
@@ -68,9 +87,21 @@ checks! {
     a_redelivery_may_be_cut_short_by_another,
     a_batch_holds_at_most_what_was_asked_for,
     who_asks_waits_for_the_next_record,
-    a_full_broker_makes_the_publisher_wait,
+    who_stops_asking_loses_nothing,
     an_unknown_channel_is_refused,
-    when_the_broker_stops_its_consumers_end,
+    when_the_broker_stops_its_consumers_end;
+    in_memory:
+    a_full_broker_makes_the_publisher_wait,
+    what_the_broker_has_is_handed_out_before_the_end;
+    durable:
+    what_nobody_takes_is_kept,
+    what_is_not_acknowledged_outlives_the_broker;
+}
+
+/// A name that no other check has, nor any run before.
+fn unique() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("check-{}-{}-{}", SystemClock.now().0, std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Runs one check by its name.
@@ -108,10 +139,33 @@ fn numbers(records: &[Record]) -> Vec<i64> {
 
 /// A broker with one channel of one partition, and what consumes it.
 async fn one_partition(ground: &dyn Ground) -> (Arc<dyn Broker>, Box<dyn Consumption>) {
-    let broker = ground.start(&["prescription"], 1).await;
-    let mut partitions = broker.consume("prescription");
-    assert_eq!(partitions.len(), 1, "one consumption a partition");
-    (broker, partitions.remove(0))
+    let broker = ground.start(&unique(), &["prescription"], 1).await;
+    let partition = partitions(&*broker, "prescription", 1).await.remove(0);
+    (broker, partition)
+}
+
+/// The partitions of a channel. More would be found out by their records.
+async fn partitions(broker: &dyn Broker, channel: &str, count: usize) -> Vec<Box<dyn Consumption>> {
+    let all: Vec<_> = broker.consume(channel).take(count).collect().await;
+    assert_eq!(all.len(), count, "one consumption a partition");
+    all
+}
+
+/// Takes and acknowledges in the background; each record comes with the place of its partition.
+fn follow(partitions: Vec<Box<dyn Consumption>>) -> mpsc::UnboundedReceiver<(usize, Record)> {
+    let (told, came) = mpsc::unbounded_channel();
+    for (place, mut partition) in partitions.into_iter().enumerate() {
+        let told = told.clone();
+        tokio::spawn(async move {
+            while let Some(batch) = partition.next(7).await {
+                partition.acknowledge(batch.len()).await;
+                for record in batch {
+                    let _ = told.send((place, record));
+                }
+            }
+        });
+    }
+    came
 }
 
 async fn publish(broker: &dyn Broker, numbers: impl IntoIterator<Item = i64>) {
@@ -142,9 +196,8 @@ async fn records_come_whole(ground: &dyn Ground) {
 }
 
 async fn records_of_a_key_come_in_order(ground: &dyn Ground) {
-    let broker = ground.start(&["prescription"], PARTITIONS).await;
-    let consumers = broker.consume("prescription").into_iter().map(|partition| tokio::spawn(drain(partition)));
-    let consumers: Vec<_> = consumers.collect();
+    let broker = ground.start(&unique(), &["prescription"], PARTITIONS).await;
+    let mut came = follow(partitions(&*broker, "prescription", PARTITIONS).await);
     // Each publisher has keys of its own: between publishers there is no order.
     let publishers = (0..4_u8).map(|publisher| {
         let broker = Arc::clone(&broker);
@@ -160,41 +213,24 @@ async fn records_of_a_key_come_in_order(ground: &dyn Ground) {
     for publisher in join_all(publishers).await {
         publisher.expect("the publisher is done");
     }
-    drop(broker);
     let mut last: BTreeMap<Lane, i64> = BTreeMap::new();
-    let mut count = 0;
-    for consumer in consumers {
-        for record in consumer.await.expect("the consumer is done") {
-            let before = last.insert(record.key.unwrap(), record.id.message.0);
-            assert!(before.is_none_or(|before| before < record.id.message.0), "{} overtook", record.id);
-            count += 1;
-        }
+    for _ in 0..4 * 50 * 10 {
+        let (_, record) = came.recv().await.expect("the consumers are at work");
+        let before = last.insert(record.key.unwrap(), record.id.message.0);
+        assert!(before.is_none_or(|before| before < record.id.message.0), "{} overtook", record.id);
     }
-    assert_eq!(count, 4 * 50 * 10, "each came once");
-}
-
-/// Takes and acknowledges until the broker stops.
-async fn drain(mut partition: Box<dyn Consumption>) -> Vec<Record> {
-    let mut all = Vec::new();
-    while let Some(batch) = partition.next(7).await {
-        partition.acknowledge(batch.len()).await;
-        all.extend(batch);
-    }
-    all
+    assert!(tokio::time::timeout(ground.quiet(), came.recv()).await.is_err(), "each came once");
 }
 
 async fn a_key_is_always_in_one_partition(ground: &dyn Ground) {
-    let broker = ground.start(&["prescription"], PARTITIONS).await;
-    let partitions = broker.consume("prescription");
-    assert_eq!(partitions.len(), PARTITIONS, "one consumption a partition");
+    let broker = ground.start(&unique(), &["prescription"], PARTITIONS).await;
+    let mut came = follow(partitions(&*broker, "prescription", PARTITIONS).await);
     let records = (0..400_i64).map(|n| record(n, Some(key(u8::try_from(n % 40).unwrap())))).collect();
     assert!(broker.publish(records).await.iter().all(Result::is_ok));
-    drop(broker);
     let mut of_key: BTreeMap<Lane, BTreeSet<usize>> = BTreeMap::new();
-    for (place, partition) in partitions.into_iter().enumerate() {
-        for record in drain(partition).await {
-            of_key.entry(record.key.unwrap()).or_default().insert(place);
-        }
+    for _ in 0..400 {
+        let (place, record) = came.recv().await.expect("the consumers are at work");
+        of_key.entry(record.key.unwrap()).or_default().insert(place);
     }
     assert_eq!(of_key.len(), 40);
     assert!(of_key.values().all(|places| places.len() == 1), "{of_key:?}");
@@ -202,13 +238,13 @@ async fn a_key_is_always_in_one_partition(ground: &dyn Ground) {
 }
 
 async fn each_channel_has_its_own_records(ground: &dyn Ground) {
-    let broker = ground.start(&["prescription", "claims"], 1).await;
+    let broker = ground.start(&unique(), &["prescription", "claims"], 1).await;
     let of_claims = |n| Record { channel: "claims".into(), ..record(n, None) };
     let sent = vec![record(1, None), of_claims(2), record(3, None), of_claims(4)];
     assert!(broker.publish(sent).await.iter().all(Result::is_ok));
-    let mut claims = broker.consume("claims").remove(0);
+    let mut claims = partitions(&*broker, "claims", 1).await.remove(0);
     assert_eq!(numbers(&take(&mut *claims, 2, 2).await), [2, 4]);
-    let mut prescriptions = broker.consume("prescription").remove(0);
+    let mut prescriptions = partitions(&*broker, "prescription", 1).await.remove(0);
     assert_eq!(numbers(&take(&mut *prescriptions, 2, 2).await), [1, 3]);
 }
 
@@ -235,7 +271,7 @@ async fn nothing_comes_twice_unless_it_is_asked_for(ground: &dyn Ground) {
     partition.acknowledge(3).await;
     came.extend(numbers(&take(&mut *partition, 25, 4).await));
     assert_eq!(came, (0..50).collect::<Vec<_>>());
-    assert!(partition.next(1).now_or_never().is_none(), "there is nothing left");
+    assert!(tokio::time::timeout(ground.quiet(), partition.next(1)).await.is_err(), "there is nothing left");
 }
 
 async fn only_what_was_handed_out_is_acknowledged(ground: &dyn Ground) {
@@ -317,7 +353,29 @@ async fn an_unknown_channel_is_refused(ground: &dyn Ground) {
     let confirmed = broker.publish(vec![record(1, None), lost, record(3, None)]).await;
     assert_eq!(confirmed, [Ok(()), Err(PublishError::NoChannel("nowhere".into())), Ok(())]);
     assert_eq!(numbers(&take(&mut *partition, 2, 2).await), [1, 3]);
-    assert!(broker.consume("nowhere").is_empty());
+    assert_eq!(broker.consume("nowhere").count().await, 0);
+}
+
+async fn who_stops_asking_loses_nothing(ground: &dyn Ground) {
+    let (broker, mut partition) = one_partition(ground).await;
+    for n in 0..40 {
+        publish(&*broker, [n]).await;
+        let mut came = None;
+        for _ in 0..3 {
+            // Given up at any moment: before, while and after the record is there.
+            let asked = tokio::time::timeout(Duration::from_micros(300), partition.next(1)).await;
+            if let Ok(batch) = asked {
+                came = batch;
+                break;
+            }
+        }
+        let came = match came {
+            Some(batch) => batch,
+            None => take(&mut *partition, 1, 1).await,
+        };
+        assert_eq!(numbers(&came), [n]);
+        partition.acknowledge(1).await;
+    }
 }
 
 async fn when_the_broker_stops_its_consumers_end(ground: &dyn Ground) {
@@ -329,5 +387,52 @@ async fn when_the_broker_stops_its_consumers_end(ground: &dyn Ground) {
     while let Some(batch) = partition.next(10).await {
         came.extend(numbers(&batch));
     }
-    assert_eq!(came, [1, 2], "what the broker has is handed out first");
+    assert!([1, 2].starts_with(&came), "{came:?}");
+}
+
+async fn what_the_broker_has_is_handed_out_before_the_end(ground: &dyn Ground) {
+    let (broker, mut partition) = one_partition(ground).await;
+    publish(&*broker, 0..3).await;
+    take(&mut *partition, 1, 1).await;
+    drop(broker);
+    let mut came = Vec::new();
+    while let Some(batch) = partition.next(10).await {
+        came.extend(numbers(&batch));
+    }
+    assert_eq!(came, [1, 2]);
+}
+
+async fn what_nobody_takes_is_kept(ground: &dyn Ground) {
+    let (broker, mut partition) = one_partition(ground).await;
+    let keys = |n: i64| record(n, Some(key(u8::try_from(n % 200).unwrap())));
+    for batch in 0..20 {
+        let records = (batch * 100..(batch + 1) * 100).map(keys).collect();
+        assert!(broker.publish(records).await.iter().all(Result::is_ok));
+    }
+    let mut came = Vec::new();
+    while came.len() < 2_000 {
+        let batch = take(&mut *partition, 50, 50).await;
+        partition.acknowledge(batch.len()).await;
+        came.extend(numbers(&batch));
+    }
+    came.sort_unstable();
+    assert_eq!(came, (0..2_000).collect::<Vec<_>>());
+}
+
+async fn what_is_not_acknowledged_outlives_the_broker(ground: &dyn Ground) {
+    let name = unique();
+    let broker = ground.start(&name, &["prescription"], 1).await;
+    let mut partition = partitions(&*broker, "prescription", 1).await.remove(0);
+    publish(&*broker, 0..6).await;
+    take(&mut *partition, 3, 3).await;
+    partition.acknowledge(2).await;
+    drop(broker);
+    while partition.next(10).await.is_some() {}
+    partition.acknowledge(100).await;
+    drop(partition);
+    let again = ground.start(&name, &["prescription"], 1).await;
+    let mut rest = partitions(&*again, "prescription", 1).await.remove(0);
+    assert_eq!(numbers(&take(&mut *rest, 4, 2).await), [2, 3, 4, 5]);
+    rest.acknowledge(4).await;
+    assert!(tokio::time::timeout(ground.quiet(), rest.next(1)).await.is_err(), "there is nothing left");
 }

@@ -3,23 +3,25 @@
 //! It holds nothing of value: a record is a copy of a row, and the row stays open until its effect is
 //! committed. A full partition makes the publisher wait (H6).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use tokio::sync::mpsc;
+use futures::stream::{self, StreamExt};
+use tokio::sync::{mpsc, watch};
 
-use super::{Broker, Consumption, PublishError, Record};
+use super::hand::Hand;
+use super::{Broker, Consumption, Partitions, PublishError, Record, Standing, place_of};
 
 /// Records that wait in one partition at most.
 pub const PARTITION_MAX: usize = 1024;
 
-type Partitions = Vec<Box<dyn Consumption>>;
-
 /// The embedded broker.
 pub struct Embedded {
     partitions: HashMap<Arc<str>, Vec<mpsc::Sender<Record>>>,
-    consumptions: Mutex<HashMap<Arc<str>, Partitions>>,
+    consumptions: Mutex<HashMap<Arc<str>, Vec<Box<dyn Consumption>>>>,
+    /// Nothing is lost here without the process.
+    setbacks: watch::Sender<u64>,
 }
 
 impl Embedded {
@@ -33,7 +35,7 @@ impl Embedded {
             senders.insert(Arc::clone(&name), sending);
             consumptions.insert(name, receiving);
         }
-        Embedded { partitions: senders, consumptions: Mutex::new(consumptions) }
+        Embedded { partitions: senders, consumptions: Mutex::new(consumptions), setbacks: watch::Sender::new(0) }
     }
 
     async fn publish_one(&self, record: Record) -> Result<(), PublishError> {
@@ -48,20 +50,15 @@ impl Embedded {
 
 fn partition() -> (mpsc::Sender<Record>, Box<dyn Consumption>) {
     let (sender, receiver) = mpsc::channel(PARTITION_MAX);
-    (sender, Box::new(Partition { receiver, handed_out: VecDeque::new(), again: VecDeque::new() }))
-}
-
-/// Records of one key go to one partition; records without a key go where their message says.
-fn place_of(record: &Record, partitions: usize) -> usize {
-    let seed = match record.key {
-        Some([first, second, ..]) => usize::from(first) << 8 | usize::from(second),
-        None => usize::try_from(record.id.message.0).unwrap_or(0),
-    };
-    seed.checked_rem(partitions).unwrap_or(0)
+    (sender, Box::new(Partition { receiver, hand: Hand::default() }))
 }
 
 #[async_trait]
 impl Broker for Embedded {
+    async fn prepare(&self) -> Result<(), PublishError> {
+        Ok(())
+    }
+
     async fn publish(&self, records: Vec<Record>) -> Vec<Result<(), PublishError>> {
         let mut confirmed = Vec::with_capacity(records.len());
         for record in records {
@@ -70,45 +67,50 @@ impl Broker for Embedded {
         confirmed
     }
 
-    fn consume(&self, channel: &str) -> Vec<Box<dyn Consumption>> {
+    fn consume(&self, channel: &str) -> Partitions {
         let taken = self.consumptions.lock().ok().and_then(|mut all| all.remove(channel));
-        taken.unwrap_or_default()
+        stream::iter(taken.unwrap_or_default()).boxed()
     }
 
     fn is_durable(&self) -> bool {
         false
     }
+
+    fn setbacks(&self) -> watch::Receiver<u64> {
+        self.setbacks.subscribe()
+    }
+
+    fn standing(&self) -> Standing {
+        Standing::default()
+    }
 }
 
 struct Partition {
     receiver: mpsc::Receiver<Record>,
-    handed_out: VecDeque<Record>,
-    again: VecDeque<Record>,
+    hand: Hand<Record>,
 }
 
 #[async_trait]
 impl Consumption for Partition {
     async fn next(&mut self, max: usize) -> Option<Vec<Record>> {
         let max = max.max(1);
-        let mut records: Vec<Record> = Vec::new();
-        while records.len() < max {
-            let Some(record) = self.again.pop_front() else { break };
-            records.push(record);
+        let again = self.hand.take_again(max);
+        if !again.is_empty() {
+            return Some(again);
         }
-        if records.is_empty() && self.receiver.recv_many(&mut records, max).await == 0 {
+        let mut records: Vec<Record> = Vec::new();
+        if self.receiver.recv_many(&mut records, max).await == 0 {
             return None;
         }
-        self.handed_out.extend(records.iter().cloned());
+        self.hand.hand_out(&records);
         Some(records)
     }
 
     async fn acknowledge(&mut self, count: usize) {
-        self.handed_out.drain(..count.min(self.handed_out.len()));
+        self.hand.acknowledge(count);
     }
 
     async fn redeliver(&mut self) {
-        while let Some(record) = self.handed_out.pop_back() {
-            self.again.push_front(record);
-        }
+        self.hand.redeliver();
     }
 }

@@ -16,6 +16,7 @@ pub mod messages;
 pub mod output;
 pub mod progress;
 mod ready_file;
+pub mod reconcile;
 pub mod reload;
 pub mod replay;
 pub mod run;
@@ -23,6 +24,7 @@ mod sample;
 pub mod send;
 pub mod tap;
 pub mod test;
+pub mod topics;
 pub mod version;
 
 use std::path::PathBuf;
@@ -96,6 +98,8 @@ pub enum Command {
     Tap(tap::TapArgs),
     Replay(replay::ReplayArgs),
     Reload(reload::ReloadArgs),
+    Reconcile(reconcile::ReconcileArgs),
+    Topics(topics::TopicsArgs),
     Version(version::VersionArgs),
 }
 
@@ -132,6 +136,8 @@ pub async fn execute(global: &Global, command: &Command, output: &mut Output<'_>
         Command::Tap(args) => tap::run(global, args, output).await,
         Command::Replay(args) => replay::run(global, args, output).await,
         Command::Reload(_) => reload::run(global, output).await,
+        Command::Reconcile(args) => reconcile::run(global, args, output).await,
+        Command::Topics(args) => topics::run(global, args, output).await,
     }
 }
 

@@ -11,9 +11,10 @@ use std::time::Duration;
 use adapters::tls::{ClientFiles, IdentityFiles};
 use indexmap::IndexMap;
 
+use super::brokers::{Binding, Brokers, read_brokers, read_channels};
 use super::store::{StoreLayer, read_store};
-use super::{Broker, Listen, parse_listen};
-use crate::finding::{Entry, Finding, Findings, Reader, Section, SourceText, codes, did_you_mean, one_of};
+use super::{Listen, parse_listen};
+use crate::finding::{Findings, Reader, Section, SourceText, codes};
 use crate::routes::{Channel, ServerTls};
 use crate::telemetry::LogFormat;
 
@@ -42,7 +43,8 @@ pub(super) struct Layer {
     pub store: StoreLayer,
     pub http: HttpLayer,
     pub client: Option<ClientFiles>,
-    pub channels: IndexMap<Channel, Broker>,
+    pub brokers: Brokers,
+    pub channels: IndexMap<Channel, Binding>,
     pub limits: LimitsLayer,
 }
 
@@ -82,6 +84,7 @@ impl Layer {
                 insecure: self.http.insecure.or(base.http.insecure),
             },
             client: self.client.or(base.client),
+            brokers: self.brokers.over(base.brokers),
             channels,
             limits: LimitsLayer {
                 memory_for_bodies: self.limits.memory_for_bodies.or(base.limits.memory_for_bodies),
@@ -119,11 +122,12 @@ fn read_layer(mut section: Section<'_>, folder: &Path) -> Layer {
     let store = section.section("store", "`store`").map(|store| read_store(store, folder)).unwrap_or_default();
     let http = section.section("http", "`http`").map(|http| read_http(http, folder)).unwrap_or_default();
     let client = section.section("client", "`client`").map(|client| read_client(client, folder));
+    let brokers = section.section("broker", "`broker`").map(|table| read_brokers(table, folder)).unwrap_or_default();
     let channels = section.section("channels", "channels").map(read_channels).unwrap_or_default();
     let limits = section.section("limits", "`limits`").map(read_limits).unwrap_or_default();
     section.finish();
     let log = log.map(|word| if word.value == "json" { LogFormat::Json } else { LogFormat::Text });
-    Layer { data, routes, log, store, http, client, channels, limits }
+    Layer { data, routes, log, store, http, client, brokers, channels, limits }
 }
 
 fn read_http(mut section: Section<'_>, folder: &Path) -> HttpLayer {
@@ -163,33 +167,6 @@ fn read_client(mut section: Section<'_>, folder: &Path) -> ClientFiles {
     section.finish();
     let identity = certificate.zip(key).map(|(certificate, key)| IdentityFiles { certificate, key });
     ClientFiles { ca, identity }
-}
-
-fn read_channels(section: Section<'_>) -> IndexMap<Channel, Broker> {
-    section.entries().iter().filter_map(read_channel).collect()
-}
-
-/// `prescription = { broker = "embedded" }`.
-fn read_channel(entry: &Entry<'_>) -> Option<(Channel, Broker)> {
-    let name = &entry.key;
-    let known = || Channel::ALL.into_iter().map(Channel::name);
-    let Some(channel) = Channel::ALL.into_iter().find(|channel| channel.name() == name.value) else {
-        let message = format!("there is no channel `{}`", name.value);
-        let help = did_you_mean(&name.value, known()).unwrap_or_else(|| format!("channels are {}", one_of(known())));
-        let finding = Finding::error(codes::BAD_VALUE, entry.reader().source(), name.span.clone(), message);
-        entry.reader().report(finding.with_help(help));
-        return None;
-    };
-    let Some(mut binding) = entry.as_section(format!("channel `{}`", name.value)) else {
-        entry.wrong("a table such as `{ broker = \"embedded\" }`");
-        return None;
-    };
-    if !binding.has("broker") {
-        binding.missing("broker");
-    }
-    let broker = binding.word("broker", &["embedded"]);
-    binding.finish();
-    broker.map(|_| (channel, Broker::Embedded))
 }
 
 fn read_limits(mut section: Section<'_>) -> LimitsLayer {

@@ -99,3 +99,41 @@ fn a_file_or_profile_that_is_not_there_is_named() {
     let alone = Global { profile: Some("x".to_owned()), ..Global::default() };
     assert!(Settings::load(&alone).unwrap_err().to_string().contains("--config"));
 }
+
+#[test]
+fn a_channel_goes_by_a_broker_that_is_set() {
+    let (folder, global) = file(
+        "[broker.rabbitmq]\nurl = { file = 'url' }\npartitions = 4\n\
+         [broker.kafka]\nbootstrap = ['127.0.0.1:9092']\nreplicas = 1\n\
+         sasl = { mechanism = 'SCRAM-SHA-512', user = 'hub', password = { env = 'HUB_KAFKA' } }\n\
+         [channels]\nprescription = { broker = 'rabbitmq' }\nclaims = { broker = 'kafka' }\n",
+    );
+    let settings = Settings::load(&global).unwrap();
+    let broker = |channel| settings.channels.get(&channel).map(|binding| binding.broker);
+    assert_eq!(broker(Channel::Prescription), Some(Broker::RabbitMq));
+    assert_eq!(broker(Channel::Dispense), Some(Broker::Embedded));
+    assert_eq!(broker(Channel::Claims), Some(Broker::Kafka));
+    let rabbitmq = settings.brokers.rabbitmq.unwrap();
+    assert_eq!((rabbitmq.url, rabbitmq.partitions), (Secret::File(folder.path().join("url")), 4));
+    let kafka = settings.brokers.kafka.unwrap();
+    assert_eq!((kafka.prefix.as_str(), kafka.partitions, kafka.replicas, kafka.create), ("hub.", 6, 1, true));
+    let (mechanism, user, password) = kafka.sasl.unwrap();
+    assert_eq!((mechanism.as_str(), user.as_str()), ("SCRAM-SHA-512", "hub"));
+    assert_eq!(password, Secret::Environment("HUB_KAFKA".to_owned()));
+}
+
+#[test]
+fn a_broker_that_is_not_set_or_set_wrong_is_said_with_its_place() {
+    let (_folder, unset) = file("[channels]\nprescription = { broker = 'rabbitmq' }\n");
+    assert_eq!(found(Settings::load_for_run(&unset, &RunArgs::default())), [("HUB0177".to_owned(), 2, 27)]);
+    let (_other, wrong) = file(
+        "[broker.rabbitmq]\nurl = 'amqp://hub:secret@h/v'\n[broker.kafka]\nbootstrap = ['kafka.example:9092']\n\
+         sasl = { mechanism = 'NTLM', user = 'hub', password = { } }\ntopic = 1\n",
+    );
+    let findings = Settings::load(&wrong).unwrap_err();
+    let lines: Vec<usize> = findings.iter().map(|finding| finding.line).collect();
+    for line in [2, 4, 5, 6] {
+        assert!(lines.contains(&line), "line {line} has no finding: {findings}");
+    }
+    assert!(!findings.iter().any(|finding| finding.message.contains("secret")), "{findings}");
+}

@@ -108,6 +108,15 @@ codes! {
     NOTHING_TO_MAP = 154, "a message without the group that a mapping repeats over";
     OUTPUT_TOO_LARGE = 155, "an output over its limit";
     WRONG_FORMAT = 156, "a document of another format than the mapping reads";
+
+    BROKER_LOGIN = 170, "a broker that refuses the user or the password";
+    VIRTUAL_HOST = 171, "a virtual host that RabbitMQ refuses";
+    OTHER_QUEUE = 172, "a queue that exists with other arguments";
+    BROKER_PERMISSION = 173, "something that a broker does not permit";
+    BROKER_ACCESS = 174, "an access to a broker that cannot be used";
+    TOPIC_MISSING = 175, "a topic that Kafka does not have";
+    TOO_FEW_REPLICAS = 176, "a topic with too few replicas in sync";
+    BROKER_UNKNOWN = 177, "a channel on a broker that is not set";
 }
 
 #[cfg(test)]

@@ -3,13 +3,18 @@
 //! In come the records of one partition; out goes, for each, a unit with its inbox key, the effect and
 //! the events ([`apply`](super::apply)). A record is acknowledged only after that commit, or after the
 //! commit that sets it aside or dead-letters it: a poisoned record never stalls its partition (H3, H8).
+//! A durable broker hands out copies of what was decided long ago: they are sifted out before anybody
+//! decides on them again.
+
+mod batch;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
+use self::batch::Charged;
 use super::apply::{Applied, Decision, DomainBatch, End, unit_of};
 use super::blame::{self, CHARGES_MAX, InHand};
 use super::publish::Aside;
@@ -18,7 +23,7 @@ use super::{Accepted, Hub, Journaled};
 use crate::actors::{Fault, Handle, Work};
 use crate::admin::TapEvent;
 use crate::broker::{Consumption, Record};
-use crate::store::{Cause, Charge, Lane, NewMessage, Outcome, Row, StoreError, UnitOfWork};
+use crate::store::{Cause, Charge, DeliveryId, DeliveryNow, Lane, NewMessage, Outcome, Row, StoreError, UnitOfWork};
 use crate::telemetry::{Metrics, Of};
 
 /// Records in one batch at most.
@@ -45,37 +50,107 @@ pub struct Consumer<D: Domain> {
     pub events: Vec<mpsc::Sender<Accepted>>,
     /// What stands aside.
     pub aside: Aside,
+    /// What is minded if the broker is durable.
+    pub durable: Option<Durable>,
 }
 
-/// A batch with the charges that memory knows.
-struct Charged {
-    records: Vec<Record>,
-    charges: Vec<u32>,
-    conflicts: u32,
-    /// So many of the first records are decided one at a time: one of them cannot be.
-    singly: usize,
+/// What the consumer of a durable broker minds: records outlive the process there.
+pub struct Durable {
+    /// True once the hub goes down: what waits in the broker stays there.
+    pub closing: watch::Receiver<bool>,
+    /// So many of the next open records may have been in hand when the last process died.
+    pub suspects: usize,
 }
+
+/// Open records of a partition that may have been in hand when the process died: a batch.
+pub const SUSPECTS_MAX: usize = BATCH_MAX;
 
 impl<D: Domain> Consumer<D> {
-    /// Works until the broker stops. An error is the end of the store, or what is in hand can neither be applied
-    /// nor be set aside.
+    /// Works until the partition is taken away. An error is the end of the store, or what is in hand can neither be
+    /// applied nor be set aside.
     pub async fn run(mut self) -> Result<(), StoreError> {
-        while let Some(records) = self.partition.next(BATCH_MAX).await {
-            let charges = vec![0; records.len()];
-            let mut batch = Charged { records, charges, conflicts: 0, singly: 0 };
+        while let Some(mut batch) = self.next().await? {
             while !batch.records.is_empty() {
                 let done = self.step(&mut batch).await?;
                 fail::fail_point!("ack_broker.before");
-                self.partition.acknowledge(done).await;
-                batch.records.drain(..done);
-                batch.charges.drain(..done);
-                batch.singly = batch.singly.saturating_sub(done);
+                let ended = batch.drop_first(done);
+                self.partition.acknowledge(ended).await;
                 for _ in 0..done {
                     self.hub.metrics.in_flight.dec();
                 }
             }
         }
         Ok(())
+    }
+
+    /// The next records to decide on.
+    async fn next(&mut self) -> Result<Option<Charged>, StoreError> {
+        loop {
+            let Some(durable) = &mut self.durable else {
+                return Ok(self.partition.next(BATCH_MAX).await.map(Charged::of));
+            };
+            let taken = tokio::select! {
+                biased;
+                _ = durable.closing.wait_for(|closing| *closing) => None,
+                taken = self.partition.next(BATCH_MAX) => taken,
+            };
+            let Some(records) = taken else { return Ok(None) };
+            let (stale, batch) = self.sift(records).await?;
+            self.partition.acknowledge(stale).await;
+            if !batch.records.is_empty() {
+                self.hub.metrics.in_flight.inc_by(i64::try_from(batch.records.len()).unwrap_or(0));
+                return Ok(Some(batch));
+            }
+        }
+    }
+
+    /// Leaves out copies of what was decided; gives how many of them come first, and the others.
+    async fn sift(&mut self, records: Vec<Record>) -> Result<(usize, Charged), StoreError> {
+        let ids: Vec<DeliveryId> = records.iter().map(|record| record.id).collect();
+        let now = loop {
+            match self.hub.store.deliveries_now(ids.clone()).await {
+                Ok(now) => break now,
+                Err(error) if error.is_passing() => tokio::time::sleep(PAUSE_AFTER_CONFLICT).await,
+                Err(error) => return Err(error),
+            }
+        };
+        let mut seen = HashSet::new();
+        let (mut stale, mut batch) = (0, Charged::of(Vec::new()));
+        for (mut record, now) in records.into_iter().zip(now) {
+            let open = self.is_to_be_decided(&record, now).filter(|_| seen.insert(record.id));
+            match (open, batch.spans.last_mut()) {
+                (Some(now), _) => {
+                    (record.attempts, record.charges) = (now.attempts, now.charges);
+                    record.suspect = self.next_is_suspect();
+                    batch.records.push(record);
+                    batch.charges.push(0);
+                    batch.spans.push(1);
+                }
+                (None, Some(span)) => *span += 1,
+                (None, None) => stale += 1,
+            }
+        }
+        Ok((stale, batch))
+    }
+
+    /// Where the delivery stands, if this copy of its record is the one to decide on.
+    fn is_to_be_decided(&self, record: &Record, now: Option<DeliveryNow>) -> Option<DeliveryNow> {
+        let Some(now) = now else {
+            tracing::error!(delivery = %record.id, code = "HUB0510", "a record of another journal was left out");
+            return None;
+        };
+        if now.state.is_end() {
+            self.aside.decided(record.id);
+        }
+        // One that stands aside is published again with its attempts.
+        (!now.state.is_end() && record.attempts >= now.attempts).then_some(now)
+    }
+
+    fn next_is_suspect(&mut self) -> bool {
+        let Some(durable) = &mut self.durable else { return false };
+        let suspect = durable.suspects > 0;
+        durable.suspects = durable.suspects.saturating_sub(1);
+        suspect
     }
 
     /// Decides and commits the next records; returns how many are done.

@@ -4,6 +4,7 @@
 //! in their order before any source listens (H1, H2, H5). After a crash those that may have been in hand go
 //! one at a time, marked, so that a message which takes the process down is charged, and only that one (H8).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ pub struct Recovery {
     pub records: mpsc::Sender<Record>,
     /// What stands aside.
     pub aside: Aside,
+    /// The channels of the embedded broker; publishers of others read the store themselves.
+    pub channels: Vec<Channel>,
 }
 
 /// What was found at the start.
@@ -67,16 +70,39 @@ pub async fn mark_clean(hub: &Hub) -> Result<(), StoreError> {
     commit_surely(hub, vec![UnitOfWork::of(vec![Row::Fact(CLEAN, "yes".to_owned())])]).await.map(|_| ())
 }
 
+/// What was alone in hand when the process died is charged with it; charged too often, its records have their end
+/// here. To be called before anything is in hand.
+pub async fn blame_the_dead(hub: &Hub) -> Result<(), StoreError> {
+    let mut deadly_ones = HashSet::new();
+    for charge in hub.store.in_hand().await? {
+        let charge = Charge { charges: charge.charges.saturating_add(1), in_hand: false, ..charge };
+        tracing::warn!(id = %charge.message, charges = charge.charges, "was alone in hand when the hub died");
+        commit_surely(hub, vec![UnitOfWork::of(vec![Row::Charge(charge)])]).await?;
+        if charge.charges >= CHARGES_MAX {
+            deadly_ones.insert(charge.message);
+        }
+    }
+    if deadly_ones.is_empty() {
+        return Ok(());
+    }
+    for channel in Channel::ALL {
+        let open = hub.store.open_deliveries(channel.name(), READ_MAX).await?;
+        for delivery in open.iter().filter(|one| deadly_ones.contains(&one.id.message)) {
+            bury_delivery(hub, delivery, deadly("apply")).await?;
+        }
+    }
+    Ok(())
+}
+
 impl Recovery {
     /// Feeds everything unfinished, and returns when it has gone through.
     pub async fn run(&self, clean: bool) -> Result<Found, StoreError> {
-        let charged = self.charge_those_in_hand().await?;
         let mut records = 0;
-        for channel in Channel::ALL {
+        for channel in &self.channels {
             let open = self.hub.store.open_deliveries(channel.name(), READ_MAX).await?;
             records += open.len();
             for (place, delivery) in open.iter().enumerate() {
-                self.feed_record(delivery, &charged, !clean && place < SUSPECTS_MAX).await?;
+                self.feed_record(delivery, !clean && place < SUSPECTS_MAX).await?;
             }
         }
         let unrouted = self.unrouted().await?;
@@ -105,23 +131,7 @@ impl Recovery {
         }
     }
 
-    /// What was alone in hand when the process died is charged with it.
-    async fn charge_those_in_hand(&self) -> Result<Vec<Charge>, StoreError> {
-        let mut charged = Vec::new();
-        for charge in self.hub.store.in_hand().await? {
-            let charge = Charge { charges: charge.charges.saturating_add(1), in_hand: false, ..charge };
-            tracing::warn!(id = %charge.message, charges = charge.charges, "was alone in hand when the hub died");
-            commit_surely(&self.hub, vec![UnitOfWork::of(vec![Row::Charge(charge)])]).await?;
-            charged.push(charge);
-        }
-        Ok(charged)
-    }
-
-    async fn feed_record(&self, delivery: &OpenDelivery, charged: &[Charge], suspect: bool) -> Result<(), StoreError> {
-        let message = delivery.id.message;
-        if charged.iter().any(|charge| charge.message == message && charge.charges >= CHARGES_MAX) {
-            return bury_delivery(&self.hub, delivery, deadly("apply")).await;
-        }
+    async fn feed_record(&self, delivery: &OpenDelivery, suspect: bool) -> Result<(), StoreError> {
         if delivery.state == DeliveryState::Waiting {
             self.aside.remember();
             return Ok(());

@@ -11,29 +11,39 @@ use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
 use super::deliver::Courier;
+use super::publish::remote::Offers;
 use super::{Hub, Launch};
 use crate::broker::Record;
-use crate::routes::Target;
+use crate::routes::{Channel, Target};
 
 /// Records of one route that wait for its rate at most; with more, its shard waits, and so its senders (H6).
 const HELD_BACK_MAX: usize = 1024;
 /// How long a record asks for its pass before it asks again.
 const ASKS_FOR: Duration = Duration::from_secs(60);
 
+/// The way of a channel's records to its broker.
+#[derive(Clone)]
+pub enum Way {
+    /// To the embedded broker, which holds what this process holds: a full queue makes the shard wait (H6).
+    Embedded(mpsc::Sender<Record>),
+    /// To a durable broker; never waits.
+    Remote(Offers),
+}
+
 /// Where deliveries go.
 #[derive(Clone)]
 pub struct Outbox {
     hub: Arc<Hub>,
-    publisher: mpsc::Sender<Record>,
+    ways: Arc<HashMap<Channel, Way>>,
     couriers: Arc<ArcSwap<HashMap<String, Courier>>>,
-    /// By route, for those that have, or had, a rate: once a route has a queue, nothing passes it by (H5).
-    held_back: Arc<Mutex<HashMap<Arc<str>, mpsc::Sender<Record>>>>,
+    /// By route and channel, for routes that have, or had, a rate: once there is a queue, nothing passes it by (H5).
+    held_back: Arc<Mutex<HashMap<(Arc<str>, Channel), mpsc::Sender<Record>>>>,
 }
 
 impl Outbox {
     /// An outbox with no couriers yet.
-    pub fn new(hub: Arc<Hub>, publisher: mpsc::Sender<Record>) -> Outbox {
-        Outbox { hub, publisher, couriers: Arc::new(ArcSwap::default()), held_back: Arc::default() }
+    pub fn new(hub: Arc<Hub>, ways: HashMap<Channel, Way>) -> Outbox {
+        Outbox { hub, ways: Arc::new(ways), couriers: Arc::new(ArcSwap::default()), held_back: Arc::default() }
     }
 
     /// The couriers of the configuration of now.
@@ -46,29 +56,33 @@ impl Outbox {
         self.couriers.store(Arc::new(couriers));
     }
 
-    /// To the publisher, by the queue of the route if it has a rate. Routes do not wait for one another (H8).
-    fn way_of(&self, route: &Arc<str>) -> mpsc::Sender<Record> {
-        let Ok(mut held_back) = self.held_back.lock() else { return self.publisher.clone() };
-        if let Some(queue) = held_back.get(route) {
-            return queue.clone();
+    /// The queue of the route, if it has a rate. Routes, and the channels of one, do not wait for one another (H8).
+    fn queue_of(&self, route: &Arc<str>, channel: Channel, way: &Way) -> Option<mpsc::Sender<Record>> {
+        let mut held_back = self.held_back.lock().ok()?;
+        let key = (Arc::clone(route), channel);
+        if let Some(queue) = held_back.get(&key) {
+            return Some(queue.clone());
         }
-        if self.hub.rates.load().routes.get(route).is_none() {
-            return self.publisher.clone();
-        }
+        self.hub.rates.load().routes.get(route)?;
         let (queue, records) = mpsc::channel(HELD_BACK_MAX);
-        tokio::spawn(hold_back(Arc::clone(&self.hub), Arc::clone(route), records, self.publisher.clone()));
-        held_back.insert(Arc::clone(route), queue.clone());
-        queue
+        tokio::spawn(hold_back(Arc::clone(&self.hub), Arc::clone(route), records, way.clone()));
+        held_back.insert(key, queue.clone());
+        Some(queue)
     }
 
-    /// Sends one delivery on. Waits when the publisher is full.
+    /// Sends one delivery on. Waits when the publisher of the embedded broker, or the queue of a rate, is full.
     pub async fn launch(&self, launch: Launch) {
         match &launch.target {
-            Target::Channel(_) => {
+            Target::Channel(channel) => {
+                let Some(way) = self.ways.get(channel) else { return };
                 self.hub.metrics.in_flight.inc();
-                let way = self.way_of(&launch.route);
-                if way.send(record_of(launch)).await.is_err() {
-                    self.hub.metrics.in_flight.dec();
+                match self.queue_of(&launch.route, *channel, way) {
+                    Some(queue) => {
+                        if queue.send(record_of(launch)).await.is_err() {
+                            self.hub.metrics.in_flight.dec();
+                        }
+                    }
+                    None => way.send(&self.hub, record_of(launch)).await,
                 }
             }
             Target::Destination(name) => {
@@ -80,13 +94,25 @@ impl Outbox {
     }
 }
 
+impl Way {
+    /// Sends a record on. It counts as in flight until it is applied, or until the store alone answers for it.
+    async fn send(&self, hub: &Hub, record: Record) {
+        match self {
+            Way::Embedded(publisher) => {
+                if publisher.send(record).await.is_err() {
+                    hub.metrics.in_flight.dec();
+                }
+            }
+            Way::Remote(offers) => {
+                offers.offer(record);
+                hub.metrics.in_flight.dec();
+            }
+        }
+    }
+}
+
 /// Lets the records of one route go at its rate, in their order. Without a rate they go at once.
-async fn hold_back(
-    hub: Arc<Hub>,
-    route: Arc<str>,
-    mut records: mpsc::Receiver<Record>,
-    publisher: mpsc::Sender<Record>,
-) {
+async fn hold_back(hub: Arc<Hub>, route: Arc<str>, mut records: mpsc::Receiver<Record>, way: Way) {
     while let Some(record) = records.recv().await {
         loop {
             let rates = hub.rates.load_full();
@@ -95,9 +121,7 @@ async fn hold_back(
                 break;
             }
         }
-        if publisher.send(record).await.is_err() {
-            hub.metrics.in_flight.dec();
-        }
+        way.send(&hub, record).await;
     }
 }
 

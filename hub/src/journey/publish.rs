@@ -3,7 +3,10 @@
 //! In come records whose rows are committed, in the order of their commit; they go to the broker in that
 //! order, and are tried again until the broker has them. Records that came before what they depend on
 //! (a cancel before its order) stand aside in the store; they are published again at their time, or as
-//! soon as something happened in their lane.
+//! soon as something happened in their lane. What goes to a durable broker has a publisher of its own kind
+//! ([`remote`]).
+
+pub mod remote;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -71,6 +74,14 @@ impl Aside {
         });
     }
 
+    /// The broker may have lost what was under way: all that stands aside may be published again.
+    pub fn begin_anew(&self) {
+        self.with(|state| {
+            state.any = true;
+            state.under_way.clear();
+        });
+    }
+
     /// A look at the store begins: whether anything may stand aside, and what was stirred since the last one.
     fn begin_look(&self) -> (bool, HashSet<Lane>) {
         self.with(|state| {
@@ -89,7 +100,7 @@ impl Aside {
     }
 }
 
-/// The publisher of one broker.
+/// The publisher of the embedded broker.
 pub struct Publisher {
     /// What every stage holds.
     pub hub: Arc<Hub>,
@@ -99,6 +110,8 @@ pub struct Publisher {
     pub records: mpsc::Receiver<Record>,
     /// What stands aside.
     pub aside: Aside,
+    /// The channels that the broker carries.
+    pub channels: Vec<Channel>,
 }
 
 impl Publisher {
@@ -139,55 +152,60 @@ impl Publisher {
         }
     }
 
-    /// Publishes again what stands aside and is due, or whose lane was stirred.
+    /// Publishes again what stands aside and is due.
     async fn publish_aside(&self) {
-        let (any, stirred) = self.aside.begin_look();
-        if !any {
-            return;
-        }
-        let (mut left, mut looked) = (0, true);
-        for channel in Channel::ALL {
-            match self.hub.store.open_deliveries(channel.name(), ASIDE_BATCH_MAX).await {
-                Ok(open) => {
-                    let waiting = open.into_iter().filter(|one| one.state == DeliveryState::Waiting);
-                    for delivery in waiting {
-                        left += 1;
-                        self.try_again(delivery, &stirred).await;
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot look for what stands aside");
-                    looked = false;
-                }
-            }
-        }
-        // What could not be looked at may be there.
-        if left == 0 && looked {
-            self.aside.with(|state| state.any = !state.under_way.is_empty());
+        for record in due(&self.hub, &self.aside, &self.channels).await {
+            self.hub.metrics.in_flight.inc();
+            self.publish_surely(vec![record]).await;
         }
     }
+}
 
-    async fn try_again(&self, delivery: OpenDelivery, stirred: &HashSet<Lane>) {
-        let now = self.hub.clock.now();
-        let due = delivery.next_at.is_none_or(|at| at <= now);
-        if !due && !delivery.lane.is_some_and(|lane| stirred.contains(&lane)) {
-            return;
-        }
-        if !self.aside.take(delivery.id) {
-            return;
-        }
-        match record_again(&self.hub, &delivery, false).await {
-            Ok(Some(record)) => {
-                self.hub.metrics.in_flight.inc();
-                self.publish_surely(vec![record]).await;
+/// Records of what stands aside and is due, or whose lane was stirred. They are under way now.
+async fn due(hub: &Hub, aside: &Aside, channels: &[Channel]) -> Vec<Record> {
+    let (any, stirred) = aside.begin_look();
+    let mut records = Vec::new();
+    if !any {
+        return records;
+    }
+    let (mut left, mut looked) = (0, true);
+    for channel in channels {
+        match hub.store.open_deliveries(channel.name(), ASIDE_BATCH_MAX).await {
+            Ok(open) => {
+                for delivery in open.into_iter().filter(|one| one.state == DeliveryState::Waiting) {
+                    left += 1;
+                    records.extend(record_if_due(hub, aside, &delivery, &stirred).await);
+                }
             }
-            Ok(None) => self.aside.decided(delivery.id),
             Err(error) => {
-                tracing::warn!(%error, "cannot publish again what stands aside");
-                self.aside.decided(delivery.id);
+                tracing::warn!(%error, "cannot look for what stands aside");
+                looked = false;
             }
         }
     }
+    // What could not be looked at may be there.
+    if left == 0 && looked {
+        aside.with(|state| state.any = !state.under_way.is_empty());
+    }
+    records
+}
+
+async fn record_if_due(hub: &Hub, aside: &Aside, delivery: &OpenDelivery, stirred: &HashSet<Lane>) -> Option<Record> {
+    let due = delivery.next_at.is_none_or(|at| at <= hub.clock.now());
+    if !due && !delivery.lane.is_some_and(|lane| stirred.contains(&lane)) {
+        return None;
+    }
+    if !aside.take(delivery.id) {
+        return None;
+    }
+    let again = record_again(hub, delivery, false).await;
+    if !matches!(again, Ok(Some(_))) {
+        aside.decided(delivery.id);
+    }
+    again.unwrap_or_else(|error| {
+        tracing::warn!(%error, "cannot publish again what stands aside");
+        None
+    })
 }
 
 /// The record of an open delivery, made again from its rows; none if it cannot be, and then it is a dead letter.

@@ -134,6 +134,7 @@ macro_rules! with_all_checks {
             recovery: terms_are_read_in_the_order_of_the_journal,
             outbox: open_deliveries_are_the_oldest_first,
             outbox: a_delivery_is_open_until_it_ends,
+            outbox: a_delivery_says_where_it_stands,
             outbox: an_output_reads_back,
             holds: held_runs_read_back_in_the_order_of_the_journal,
             holds: a_held_run_is_let_go_once,

@@ -195,6 +195,9 @@ pub trait Store: Send + Sync + 'static {
     /// Open deliveries to `destination`, oldest message first.
     async fn open_deliveries(&self, destination: &str, limit: usize) -> Result<Vec<OpenDelivery>, StoreError>;
 
+    /// Where each delivery stands now; none: there is no such delivery. Asked by those who have copies of records.
+    async fn deliveries_now(&self, ids: Vec<DeliveryId>) -> Result<Vec<Option<DeliveryNow>>, StoreError>;
+
     /// One message with its body.
     async fn message(&self, id: MessageId) -> Result<Option<StoredMessage>, StoreError>;
 

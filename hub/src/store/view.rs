@@ -80,6 +80,17 @@ pub struct OpenDelivery {
     pub charges: u32,
 }
 
+/// Where a delivery stands, open or ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeliveryNow {
+    /// Its state.
+    pub state: DeliveryState,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// How often its message was charged.
+    pub charges: u32,
+}
+
 /// Where a message as a whole stands: the worst of its parts decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum MessageState {

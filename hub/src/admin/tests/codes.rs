@@ -120,3 +120,15 @@ async fn another_site_can_neither_add_nor_refuse() {
     assert!(fake.done.lock().unwrap().is_empty());
     served.stop().await;
 }
+
+#[actix_web::test]
+async fn what_is_to_be_published_again_is_named_to_the_hub() {
+    let fake = Fake::new().await;
+    let served = fake.serve();
+    let answer = served.post_with("/api/v1/reconcile", &json!({ "older_than_seconds": 90 })).await;
+    assert_eq!(answer.json(), json!({ "published": 3 }));
+    schema::assert_fits("/api/v1/reconcile", "post", &answer);
+    assert_eq!(*fake.done.lock().unwrap(), ["reconcile 90"]);
+    assert!(served.post("/api/v1/reconcile").await.is_problem(400, "HUB0801"));
+    served.stop().await;
+}

@@ -6,11 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt};
+use tokio::sync::watch;
 
 use super::{CHECKS, Ground, check};
 use crate::broker::embedded::{Embedded, PARTITION_MAX};
-use crate::broker::{Broker, Consumption, PublishError, Record};
+use crate::broker::{Broker, Consumption, Partitions, PublishError, Record, Standing};
+
+/// Here a record is there as soon as it is published.
+const QUIET: Duration = Duration::from_millis(20);
 
 /// Declares the ways to be wrong, each with the checks that find it out.
 macro_rules! ways_to_be_wrong {
@@ -52,8 +56,16 @@ ways_to_be_wrong! {
     DropsWhenFull: a_full_broker_makes_the_publisher_wait;
     /// Confirms what goes nowhere.
     TakesAnyChannel: an_unknown_channel_is_refused;
+    /// Drops what it took when nobody asks any more.
+    LosesWhatNobodyWaitsFor: who_stops_asking_loses_nothing;
+    /// Never ends.
+    NeverEnds: when_the_broker_stops_its_consumers_end;
     /// Ends before it has handed out what it has.
-    ForgetsAtTheEnd: when_the_broker_stops_its_consumers_end;
+    ForgetsAtTheEnd: what_the_broker_has_is_handed_out_before_the_end;
+    /// Confirms what it has no room for, and drops it.
+    DropsOverABound: what_nobody_takes_is_kept;
+    /// Holds what it has in memory only.
+    Forgets: what_is_not_acknowledged_outlives_the_broker;
 }
 
 /// Starts the broker that is right.
@@ -61,12 +73,16 @@ pub(super) struct Right;
 
 #[async_trait]
 impl Ground for Right {
-    async fn start(&self, channels: &[&str], partitions: usize) -> Arc<dyn Broker> {
+    async fn start(&self, _name: &str, channels: &[&str], partitions: usize) -> Arc<dyn Broker> {
         Arc::new(Embedded::new(channels, partitions))
     }
 
     fn room(&self) -> usize {
         PARTITION_MAX
+    }
+
+    fn quiet(&self) -> Duration {
+        QUIET
     }
 }
 
@@ -75,13 +91,17 @@ struct WrongGround(Wrong);
 
 #[async_trait]
 impl Ground for WrongGround {
-    async fn start(&self, channels: &[&str], partitions: usize) -> Arc<dyn Broker> {
+    async fn start(&self, _name: &str, channels: &[&str], partitions: usize) -> Arc<dyn Broker> {
         let inner = Arc::new(Embedded::new(channels, partitions));
         Arc::new(WrongBroker { wrong: self.0, first: channels[0].into(), inner })
     }
 
     fn room(&self) -> usize {
         PARTITION_MAX
+    }
+
+    fn quiet(&self) -> Duration {
+        QUIET
     }
 
     fn patience(&self) -> Duration {
@@ -130,7 +150,7 @@ fn restored(record: Record) -> Record {
 impl Broker for WrongBroker {
     async fn publish(&self, records: Vec<Record>) -> Vec<Result<(), PublishError>> {
         let records: Vec<_> = records.into_iter().map(|record| self.spoilt(record)).collect();
-        if self.wrong != Wrong::DropsWhenFull {
+        if !matches!(self.wrong, Wrong::DropsWhenFull | Wrong::DropsOverABound) {
             return self.inner.publish(records).await;
         }
         let mut confirmed = Vec::new();
@@ -141,17 +161,26 @@ impl Broker for WrongBroker {
         confirmed
     }
 
-    fn consume(&self, channel: &str) -> Vec<Box<dyn Consumption>> {
+    async fn prepare(&self) -> Result<(), PublishError> {
+        self.inner.prepare().await
+    }
+
+    fn consume(&self, channel: &str) -> Partitions {
         let wrong = self.wrong;
-        let mut partitions: Vec<Box<dyn Consumption>> = Vec::new();
-        for inner in self.inner.consume(channel) {
-            partitions.push(Box::new(WrongConsumption { wrong, inner, next: Vec::new() }));
-        }
-        partitions
+        let wrap = move |inner| Box::new(WrongConsumption { wrong, inner, next: Vec::new() }) as Box<dyn Consumption>;
+        self.inner.consume(channel).map(wrap).boxed()
     }
 
     fn is_durable(&self) -> bool {
         self.inner.is_durable()
+    }
+
+    fn setbacks(&self) -> watch::Receiver<u64> {
+        self.inner.setbacks()
+    }
+
+    fn standing(&self) -> Standing {
+        self.inner.standing()
     }
 }
 
@@ -170,6 +199,15 @@ impl Consumption for WrongConsumption {
         }
         let batch = match self.wrong {
             Wrong::IgnoresMax => self.inner.next(1_000).await,
+            Wrong::LosesWhatNobodyWaitsFor => {
+                let taken = self.inner.next(max).await;
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                taken
+            }
+            Wrong::NeverEnds => match self.inner.next(max).await {
+                Some(batch) => Some(batch),
+                None => std::future::pending().await,
+            },
             Wrong::EndsWhenIdle => self.inner.next(max).now_or_never().flatten(),
             Wrong::ForgetsAtTheEnd => self.inner.next(max).await.filter(|batch| batch.len() == max),
             _ => self.inner.next(max).await,

@@ -7,7 +7,8 @@ use super::samples::{
 };
 use super::{Ground, Stop};
 use crate::store::{
-    Charge, DeliveryId, DeliveryState, MessageId, MessageRef, NewDelivery, NewOutput, OpenDelivery, Row, Store,
+    Charge, DeliveryId, DeliveryNow, DeliveryState, MessageId, MessageRef, NewDelivery, NewOutput, OpenDelivery, Row,
+    Store,
 };
 
 async fn open(store: &dyn Store, destination: &str, limit: usize) -> Vec<DeliveryId> {
@@ -80,6 +81,23 @@ pub(super) async fn a_delivery_is_open_until_it_ends(ground: &dyn Ground) {
         assert_eq!((&*other.route, other.lane), ("orders", Some([7; 16])));
         store = stop.and_open(ground, store).await;
     }
+}
+
+pub(super) async fn a_delivery_says_where_it_stands(ground: &dyn Ground) {
+    let store = ground.open().await;
+    let number = configuration(&*store).await;
+    let id = accept(&*store, message("A")).await;
+    let ended = accept(&*store, message("B")).await;
+    must_commit(&*store, routed(id, 1, number, "file")).await;
+    must_commit(&*store, routed(ended, 1, number, "file")).await;
+    let charge = Row::Charge(Charge { message: id, charges: 2, in_hand: false });
+    must_commit(&*store, vec![Row::ChangeDelivery(change(named(id, 1, 1), DeliveryState::Waiting)), charge]).await;
+    must_commit(&*store, vec![Row::ChangeDelivery(change(named(ended, 1, 1), DeliveryState::Refused))]).await;
+    let asked = vec![named(ended, 1, 1), named(id, 1, 2), named(id, 1, 1), named(ended, 1, 1)];
+    let refused = Some(DeliveryNow { state: DeliveryState::Refused, attempts: 1, charges: 0 });
+    let waiting = Some(DeliveryNow { state: DeliveryState::Waiting, attempts: 1, charges: 2 });
+    assert_eq!(store.deliveries_now(asked).await, Ok(vec![refused, None, waiting, refused]));
+    assert_eq!(store.deliveries_now(Vec::new()).await, Ok(vec![]));
 }
 
 pub(super) async fn an_output_reads_back(ground: &dyn Ground) {

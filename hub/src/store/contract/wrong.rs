@@ -98,6 +98,8 @@ ways_to_be_wrong! {
     TurnsTheOutboxRound: open_deliveries_are_the_oldest_first;
     /// Lets what ended wait.
     KeepsTheEndedOpen: a_delivery_is_open_until_it_ends, a_message_stands_where_its_worst_part_stands;
+    /// Tells where deliveries stand in another order than it was asked.
+    TurnsDeliveriesRound: a_delivery_says_where_it_stands;
     /// Gives the document of the first delivery for each.
     GivesTheFirstOutput: an_output_reads_back;
     /// Gives the newest held run first.

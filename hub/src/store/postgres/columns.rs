@@ -11,8 +11,8 @@ use sqlx::postgres::PgRow;
 use super::error::reading;
 use crate::store::checksum::{AggregateColumns, MessageColumns, OutputColumns};
 use crate::store::{
-    Cause, DeliveryId, DeliveryState, Flags, Lane, MessageId, OpenDelivery, StoreError, StoredAggregate, StoredMessage,
-    StoredOutput, format_from,
+    Cause, DeliveryId, DeliveryNow, DeliveryState, Flags, Lane, MessageId, OpenDelivery, StoreError, StoredAggregate,
+    StoredMessage, StoredOutput, format_from,
 };
 
 /// One column of a row.
@@ -205,6 +205,17 @@ pub(super) fn open_delivery(row: &PgRow) -> Result<OpenDelivery, StoreError> {
         source: text(row, "source")?,
         charges: number(row, "charges")?,
     })
+}
+
+pub(super) fn delivery_now(row: &PgRow) -> Result<Option<DeliveryNow>, StoreError> {
+    if get::<Option<i16>>(row, "state")?.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(DeliveryNow {
+        state: state(row, DeliveryState::from_number)?,
+        attempts: number(row, "attempts")?,
+        charges: number(row, "charges")?,
+    }))
 }
 
 pub(super) fn delivery_id(row: &PgRow) -> Result<DeliveryId, StoreError> {

@@ -43,8 +43,8 @@ pub use self::search::Terms;
 use self::upkeep::Upkeep;
 use self::writer::{SILENCE_MAX, Standing, Writer};
 use super::{
-    AggregateKey, Charge, CodeFilter, CodePage, DeadLetter, DeliveryId, HandOver, HeldFilter, HeldRun, Journey,
-    MessageFilter, MessageId, OpenDelivery, OpenError, Outcome, Page, Store, StoreError, StoredAggregate,
+    AggregateKey, Charge, CodeFilter, CodePage, DeadLetter, DeliveryId, DeliveryNow, HandOver, HeldFilter, HeldRun,
+    Journey, MessageFilter, MessageId, OpenDelivery, OpenError, Outcome, Page, Store, StoreError, StoredAggregate,
     StoredMessage, StoredOutput, Term, UnitOfWork,
 };
 
@@ -198,6 +198,10 @@ impl Store for PostgresStore {
 
     async fn open_deliveries(&self, destination: &str, limit: usize) -> Result<Vec<OpenDelivery>, StoreError> {
         patiently!(self.reader.open_deliveries(destination, limit))
+    }
+
+    async fn deliveries_now(&self, ids: Vec<DeliveryId>) -> Result<Vec<Option<DeliveryNow>>, StoreError> {
+        patiently!(self.reader.deliveries_now(&ids))
     }
 
     async fn message(&self, id: MessageId) -> Result<Option<StoredMessage>, StoreError> {

@@ -11,12 +11,12 @@ use sqlx::query;
 use tokio::time::Instant;
 
 use super::columns::{
-    get, message, number, open_delivery, output, output_columns, stored_aggregate, whole_message_columns,
+    delivery_now, get, message, number, open_delivery, output, output_columns, stored_aggregate, whole_message_columns,
 };
 use super::error::reading;
 use super::known::i32_of;
 use crate::store::{
-    AggregateKey, Charge, DeliveryId, MessageId, OpenDelivery, StoreError, StoredAggregate, StoredMessage,
+    AggregateKey, Charge, DeliveryId, DeliveryNow, MessageId, OpenDelivery, StoreError, StoredAggregate, StoredMessage,
     StoredOutput, Term,
 };
 
@@ -99,6 +99,25 @@ impl Reader {
         .await
         .map_err(reading)?;
         rows.iter().map(|row| Ok((message(row)?, number(row, "charges")?))).collect()
+    }
+
+    pub(super) async fn deliveries_now(&self, ids: &[DeliveryId]) -> Result<Vec<Option<DeliveryNow>>, StoreError> {
+        let messages: Vec<i64> = ids.iter().map(|id| id.message.0).collect();
+        let runs: Vec<i32> = ids.iter().map(|id| i32_of(id.run_no)).collect();
+        let places: Vec<i32> = ids.iter().map(|id| i32_of(id.delivery_no)).collect();
+        let rows = query(
+            "SELECT d.state, d.attempts, \
+             coalesce((SELECT charges FROM charge c WHERE c.message_id = d.message_id), 0) AS charges \
+             FROM unnest($1::bigint[], $2::int[], $3::int[]) WITH ORDINALITY k (message_id, run_no, delivery_no, place) \
+             LEFT JOIN delivery d USING (message_id, run_no, delivery_no) ORDER BY k.place",
+        )
+        .bind(messages)
+        .bind(runs)
+        .bind(places)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(reading)?;
+        rows.iter().map(delivery_now).collect()
     }
 
     pub(super) async fn open_deliveries(&self, to: &str, limit: usize) -> Result<Vec<OpenDelivery>, StoreError> {

@@ -30,8 +30,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use self::read::Reader;
 use self::writer::{Job, QUEUE_MAX, Waiting, Writer, classify};
 use super::{
-    AggregateKey, Charge, CodeFilter, CodePage, DeadLetter, DeliveryId, HandOver, HeldFilter, HeldRun, Journey,
-    MessageFilter, MessageId, OpenDelivery, OpenError, Outcome, Page, Store, StoreError, StoredAggregate,
+    AggregateKey, Charge, CodeFilter, CodePage, DeadLetter, DeliveryId, DeliveryNow, HandOver, HeldFilter, HeldRun,
+    Journey, MessageFilter, MessageId, OpenDelivery, OpenError, Outcome, Page, Store, StoreError, StoredAggregate,
     StoredMessage, StoredOutput, Term, UnitOfWork,
 };
 
@@ -206,6 +206,10 @@ impl Store for SqliteStore {
 
     async fn open_deliveries(&self, destination: &str, limit: usize) -> Result<Vec<OpenDelivery>, StoreError> {
         self.reader.open_deliveries(destination, limit).await
+    }
+
+    async fn deliveries_now(&self, ids: Vec<DeliveryId>) -> Result<Vec<Option<DeliveryNow>>, StoreError> {
+        self.reader.deliveries_now(&ids).await
     }
 
     async fn message(&self, id: MessageId) -> Result<Option<StoredMessage>, StoreError> {

@@ -11,8 +11,8 @@ use sqlx::{Row as _, query};
 
 use crate::store::checksum::{AggregateColumns, MessageColumns, OutputColumns};
 use crate::store::{
-    AggregateKey, Cause, Charge, DeliveryId, DeliveryState, Flags, Lane, MessageId, OpenDelivery, StoreError,
-    StoredAggregate, StoredMessage, StoredOutput, Term, format_from,
+    AggregateKey, Cause, Charge, DeliveryId, DeliveryNow, DeliveryState, Flags, Lane, MessageId, OpenDelivery,
+    StoreError, StoredAggregate, StoredMessage, StoredOutput, Term, format_from,
 };
 
 /// Reads from the journal.
@@ -238,6 +238,21 @@ impl Reader {
         rows.iter().map(open_delivery).collect()
     }
 
+    pub(super) async fn deliveries_now(&self, ids: &[DeliveryId]) -> Result<Vec<Option<DeliveryNow>>, StoreError> {
+        let asked: Vec<_> = ids.iter().map(|id| (id.message.0, id.run_no, id.delivery_no)).collect();
+        let rows = query(
+            "SELECT d.state, d.attempts, \
+             coalesce((SELECT charges FROM charge c WHERE c.message_id = d.message_id), 0) AS charges \
+             FROM json_each(?1) k LEFT JOIN delivery d ON d.message_id = k.value ->> 0 AND d.run_no = k.value ->> 1 \
+             AND d.delivery_no = k.value ->> 2 ORDER BY k.key",
+        )
+        .bind(serde_json::json!(asked).to_string())
+        .fetch_all(&self.pool)
+        .await
+        .map_err(reading)?;
+        rows.iter().map(delivery_now).collect()
+    }
+
     pub(super) async fn message(&self, id: MessageId) -> Result<Option<StoredMessage>, StoreError> {
         let row = query(concat!("SELECT ", whole_message_columns!(), " FROM message m WHERE m.id = ?1"))
             .bind(id.0)
@@ -373,6 +388,17 @@ fn open_delivery(row: &SqliteRow) -> Result<OpenDelivery, StoreError> {
         source: text(row, "source")?,
         charges: number(row, "charges")?,
     })
+}
+
+fn delivery_now(row: &SqliteRow) -> Result<Option<DeliveryNow>, StoreError> {
+    if get::<Option<i64>>(row, "state")?.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(DeliveryNow {
+        state: state(row, DeliveryState::from_number)?,
+        attempts: number(row, "attempts")?,
+        charges: number(row, "charges")?,
+    }))
 }
 
 pub(super) fn delivery_id(row: &SqliteRow) -> Result<DeliveryId, StoreError> {

@@ -10,9 +10,9 @@ use bytes::Bytes;
 
 use super::Wrong;
 use crate::store::{
-    AggregateKey, Charge, CodeFilter, CodePage, DeadLetter, DeliveryId, DeliveryState, Flags, HandOver, HeldFilter,
-    HeldRun, Journey, MessageFilter, MessageId, NewMessage, OpenDelivery, Outcome, Page, Row, Store, StoreError,
-    StoredAggregate, StoredMessage, StoredOutput, Term, UnitOfWork,
+    AggregateKey, Charge, CodeFilter, CodePage, DeadLetter, DeliveryId, DeliveryNow, DeliveryState, Flags, HandOver,
+    HeldFilter, HeldRun, Journey, MessageFilter, MessageId, NewMessage, OpenDelivery, Outcome, Page, Row, Store,
+    StoreError, StoredAggregate, StoredMessage, StoredOutput, Term, UnitOfWork,
 };
 
 /// Lives, so that each can be told from the one before.
@@ -283,6 +283,14 @@ impl Store for WrongStore {
     async fn open_deliveries(&self, destination: &str, limit: usize) -> Result<Vec<OpenDelivery>, StoreError> {
         let mut found = self.inner.open_deliveries(destination, limit).await?;
         if self.is(Wrong::TurnsTheOutboxRound) {
+            found.reverse();
+        }
+        Ok(found)
+    }
+
+    async fn deliveries_now(&self, ids: Vec<DeliveryId>) -> Result<Vec<Option<DeliveryNow>>, StoreError> {
+        let mut found = self.inner.deliveries_now(ids).await?;
+        if self.is(Wrong::TurnsDeliveriesRound) {
             found.reverse();
         }
         Ok(found)
