@@ -8,6 +8,7 @@
 
 mod brokers;
 mod layer;
+mod secret;
 mod store;
 
 use std::net::SocketAddr;
@@ -19,10 +20,11 @@ use adapters::tls::ClientFiles;
 use indexmap::IndexMap;
 
 pub use self::brokers::{
-    Binding, Broker, BrokerTls, Brokers, KafkaSettings, Place, RabbitSettings, Secret, far_broker, is_loopback,
+    Binding, Broker, BrokerTls, Brokers, KafkaSettings, Place, RabbitSettings, far_broker, is_loopback,
 };
 use self::layer::{Layer, Root};
-pub use self::store::{Database, Secret, StoreSettings, URL_VARIABLE};
+pub use self::secret::{Reference, Secret};
+pub use self::store::{Database, StoreSettings, URL_VARIABLE};
 use crate::cli::{Global, RunArgs};
 use crate::finding::{Finding, Findings, Located, SourceText, Text, codes, did_you_mean, one_of};
 use crate::routes::{Channel, ServerTls};

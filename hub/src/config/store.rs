@@ -5,7 +5,6 @@
 //! Refused: a URL that is written into the settings, and a database beyond loopback without a certificate that is
 //! verified, or a reason.
 
-use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -14,12 +13,11 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-use crate::finding::{Entry, Finding, Findings, Section, SourceText, codes};
+use super::secret::{Reference, Secret, read_reference};
+use crate::finding::{Finding, Findings, Section, SourceText, codes};
 
 /// The variable that has the URL, if no file says where it is.
 pub const URL_VARIABLE: &str = "HUB_STORE_URL";
-/// Longest file with a URL, in bytes.
-const URL_BYTES_MAX: u64 = 4096;
 const DAY: Duration = Duration::from_secs(86_400);
 /// Shortest and longest time that what is at its end stays before it is archived.
 const KEEP_RANGE: std::ops::RangeInclusive<Duration> = DAY..=Duration::from_secs(86_400 * 36_525);
@@ -42,23 +40,6 @@ pub struct Database {
     pub ca: Option<PathBuf>,
     /// Days that stay before they are archived; none: all of them.
     pub keep_days: Option<u32>,
-}
-
-/// A text that is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
-    }
-}
-
-/// Where a secret is.
-#[derive(Clone, Debug)]
-pub(super) enum Reference {
-    File(PathBuf),
-    Variable(String),
 }
 
 /// A reference with its place in the file of settings.
@@ -148,24 +129,8 @@ fn objection(url: &str, placed: &Placed, insecure: Option<&str>) -> Option<Findi
 }
 
 fn read_secret(placed: &Placed, findings: &mut Findings) -> Option<String> {
-    let read = match &placed.reference {
-        Reference::Variable(name) => std::env::var(name).map_err(|_| format!("the variable `{name}` is not set")),
-        Reference::File(path) => read_url(path).map_err(|error| format!("{} cannot be read: {error}", path.display())),
-    };
-    match read {
-        Ok(text) => Some(text.trim().to_owned()),
-        Err(why) => {
-            findings.push(placed.error(why));
-            None
-        }
-    }
-}
-
-fn read_url(path: &Path) -> std::io::Result<String> {
-    if std::fs::metadata(path)?.len() > URL_BYTES_MAX {
-        return Err(std::io::Error::other(format!("it is larger than {URL_BYTES_MAX} bytes")));
-    }
-    std::fs::read_to_string(path)
+    let read = placed.reference.read();
+    read.map_err(|why| findings.push(placed.error(why))).ok()
 }
 
 /// Reads `[store]`. Its relative paths start at `folder`.
@@ -174,7 +139,10 @@ pub(super) fn read_store(section: Section<'_>, folder: &Path) -> StoreLayer {
     let mut layer = StoreLayer::default();
     let mut section = section;
     layer.kind = section.word("kind", &["sqlite", "postgres"]).map(|kind| kind.value);
-    layer.url = section.entry("url").and_then(|url| read_reference(&url, folder));
+    layer.url = section.entry("url").and_then(|url| {
+        let (reference, span) = read_reference(&url, folder)?;
+        Some(Placed { reference, source: Arc::clone(reader.source()), span })
+    });
     layer.ca = section.text("ca").map(|path| folder.join(path.value));
     let keep = section.duration("keep");
     if let Some(time) = keep.as_ref().filter(|time| !KEEP_RANGE.contains(&time.value)) {
@@ -188,35 +156,6 @@ pub(super) fn read_store(section: Section<'_>, folder: &Path) -> StoreLayer {
     layer.insecure = insecure.map(|reason| reason.value);
     section.finish();
     layer
-}
-
-/// `{ file = "..." }` or `{ env = "..." }`.
-fn read_reference(url: &Entry<'_>, folder: &Path) -> Option<Placed> {
-    let reader = url.reader();
-    if let Some(literal) = url.as_text() {
-        // The finding shows the line, so the secret is taken out of it.
-        let text = reader.source().text();
-        let hidden = "*".repeat(literal.span.len());
-        let masked = [text.get(..literal.span.start)?, &hidden, text.get(literal.span.end..)?].concat();
-        let source = Arc::new(SourceText::new(reader.source().name().to_owned(), masked));
-        let message = "a URL with a password is named here, not written";
-        let finding = Finding::error(codes::BAD_VALUE, &source, literal.span, message);
-        reader.report(finding.with_help("write `url = { file = \"FILE\" }` or `url = { env = \"VARIABLE\" }`"));
-        return None;
-    }
-    let Some(mut named) = url.as_section("`url`") else {
-        url.wrong("`{ file = \"FILE\" }` or `{ env = \"VARIABLE\" }`");
-        return None;
-    };
-    let file = named.text("file");
-    let variable = named.text("env");
-    if file.is_some() == variable.is_some() {
-        reader.error(codes::BAD_VALUE, url.key.span.clone(), "`url` has either `file` or `env`");
-    }
-    named.finish();
-    let place = |reference, span| Placed { reference, source: Arc::clone(reader.source()), span };
-    let of_file = file.map(|path| place(Reference::File(folder.join(path.value)), path.span));
-    of_file.or(variable.map(|name| place(Reference::Variable(name.value), name.span)))
 }
 
 #[cfg(test)]
