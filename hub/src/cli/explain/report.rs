@@ -56,8 +56,9 @@ impl Report {
         let mut message = match document {
             Document::Hl7v2(hl7) => hl7_facts(hl7.message()),
             Document::Json(event) => {
-                let kind = ["type", "resourceType"].map(|name| text_of(event, name));
-                json!({ "format": "json", "type": kind.into_iter().find(|kind| !kind.is_empty()) })
+                // A resource may have an element `type`, which is content.
+                let kind = ["resourceType", "type"].into_iter().find_map(|name| event.get(name)?.as_str());
+                json!({ "format": "json", "type": kind })
             }
             Document::Xml(xml) => json!({ "format": "xml", "type": xml.tree().name }),
             Document::Csv(_) => json!({ "format": "csv", "type": "csv" }),
