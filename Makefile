@@ -9,7 +9,7 @@ FUZZ_SECONDS ?= 60
 PROVE_ROUNDS ?= 200
 PROVE_CUTS ?= 40
 
-.PHONY: help prerequisites run build peers test check audit bench prove fuzz
+.PHONY: help prerequisites run build peers services test check audit bench prove fuzz
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,13 +26,17 @@ build: prerequisites ## Build everything as the tests need it
 peers: prerequisites ## Fetch and build the foreign peers (Python, Node, Java) under target/peers
 	tests/peers/prepare.sh
 
-test: build peers ## Everything that must hold: unit tests, peers that others wrote, crashes
-	$(CARGO) test --workspace $(TEST_FEATURES)
+services: prerequisites ## Start PostgreSQL, RabbitMQ and Kafka for the tests, on 127.0.0.1; deploy/services.sh down stops them
+	@deploy/services.sh up
+
+test: build peers ## Everything that must hold: unit tests, peers that others wrote, crashes; on real servers
+	deploy/services_test.sh
+	deploy/services.sh with $(CARGO) test --workspace $(TEST_FEATURES)
 
 check: ## Format, clippy with warnings as errors, unit tests
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets $(TEST_FEATURES) -- --deny warnings
-	$(CARGO) test --package adapters --package hub $(TEST_FEATURES)
+	deploy/services.sh with $(CARGO) test --package adapters --package hub $(TEST_FEATURES)
 
 audit: ## Licences, sources, bans and advisories of all dependencies (installs cargo-deny if it is missing)
 	@command -v cargo-deny >/dev/null || $(CARGO) install cargo-deny --locked
@@ -44,7 +48,7 @@ bench: ## Messages a second end to end, and the delay of answers, on this machin
 	HUB_BIN=target/release/hub target/release/bench --seconds $(BENCH_SECONDS)
 
 prove: build peers ## The long runs: 200 rounds of kill -9, power cuts (root, loop devices), fuzzing
-	HUB_ROUNDS=$(PROVE_ROUNDS) $(CARGO) test --workspace $(TEST_FEATURES) --test crash -- --nocapture
+	HUB_ROUNDS=$(PROVE_ROUNDS) deploy/services.sh with $(CARGO) test --workspace $(TEST_FEATURES) --test crash -- --nocapture
 	HUB_BIN=target/debug/hub target/debug/power-cut --rounds $(PROVE_CUTS)
 	$(MAKE) fuzz
 

@@ -216,7 +216,8 @@ async fn open_store(
 }
 
 /// A configuration with its number in the store (H7).
-async fn make_live(store: &dyn Store, configuration: Configuration) -> Result<Live, StoreError> {
+async fn make_live(store: &dyn Store, mut configuration: Configuration) -> Result<Live, StoreError> {
+    configuration.forget_unrouted();
     let number = store.configuration(configuration.hash.as_str(), &configuration.files).await?;
     Ok(Live { configuration, number })
 }

@@ -56,9 +56,19 @@ impl Folder {
     /// Copies the repository's mappings of prescriptions and its tables into it, where routes of a test expect them.
     /// The others would only be compiled at each start and each reload.
     pub fn copy_mappings(&self) -> Fallible<()> {
+        self.copy_mappings_if(|name| name.starts_with("mappings/tables/") || name.contains("prescription"))
+    }
+
+    /// Copies the shipped routes and all mappings into it.
+    pub fn copy_configuration(&self) -> Fallible<()> {
+        self.write("routes.toml", fs::read(workspace().join("routes.toml"))?)?;
+        self.copy_mappings_if(|_| true)
+    }
+
+    fn copy_mappings_if(&self, wanted: impl Fn(&str) -> bool) -> Fallible<()> {
         for file in files_under(&workspace().join("mappings"))? {
             let name = file.strip_prefix(workspace())?.to_string_lossy().into_owned();
-            if name.starts_with("mappings/tables/") || name.contains("prescription") {
+            if wanted(&name) {
                 self.write(&name, fs::read(&file)?)?;
             }
         }
@@ -66,7 +76,8 @@ impl Folder {
     }
 }
 
-fn files_under(folder: &Path) -> Fallible<Vec<PathBuf>> {
+/// All files in a folder and its folders.
+pub fn files_under(folder: &Path) -> Fallible<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();

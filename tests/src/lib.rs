@@ -20,6 +20,7 @@ pub mod oracle;
 pub mod payload;
 pub mod peer;
 pub mod power_cut;
+pub mod proxy;
 pub mod random;
 pub mod sender;
 pub mod server;

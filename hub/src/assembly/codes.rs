@@ -18,15 +18,12 @@ impl Assembly {
     /// Adds a code to the file of its table, and reloads. Gives the hash of the configuration.
     pub(super) async fn add_code(&self, new: &NewCode) -> Result<String, CodeError> {
         let _one = self.reloading.lock().await;
-        let name = format!("mappings/tables/{}.toml", new.table);
         // Names of files are those that were loaded: a name from outside leads nowhere else.
-        if !self.hub.live.load().configuration.files.iter().any(|(known, _)| *known == name) {
-            return Err(CodeError::NoTable);
-        }
+        let name = self.hub.live.load().configuration.tables.get(&new.table).cloned().ok_or(CodeError::NoTable)?;
         let path = self.routes_file.parent().unwrap_or(Path::new(".")).join(&name);
         let path = fs::canonicalize(path).map_err(unwritable)?;
         let text = fs::read_to_string(&path).map_err(unwritable)?;
-        let changed = add_row(&text, &new.code, &new.row).map_err(|error| match error {
+        let changed = add_row(&text, &new.table, &new.code, &new.row).map_err(|error| match error {
             RowError::Exists => CodeError::Exists,
             RowError::NotATable => CodeError::NotATable,
         })?;

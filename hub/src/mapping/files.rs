@@ -1,7 +1,7 @@
 //! The mappings and tables of a configuration.
 //!
-//! In come the texts of `mappings/*.toml`, of `mappings/tables/*.toml` and of fragments in the other folders below
-//! `mappings/`; out go compiled mappings by name.
+//! In come the texts of `mappings/*.toml`, of `mappings/tables/*.toml`, of fragments in the other folders below
+//! `mappings/`, and samples beside them; out go compiled mappings by name.
 //! Promised: every file is read, whatever is wrong with another. Refused: two mappings of one name.
 
 use std::collections::BTreeSet;
@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::check::check;
+use super::bases::Bases;
+use super::check::{Shared, check};
 use super::compile::{Compiler, Ground};
 use super::expression::PathKind;
 use super::fragments::Fragments;
@@ -43,29 +44,34 @@ impl MappingFiles {
         mapping_files: &[Arc<SourceText>],
         fragment_files: &[Arc<SourceText>],
         table_files: &[Arc<SourceText>],
+        samples: &[Arc<SourceText>],
     ) -> (MappingFiles, Findings) {
         let (tables, mut findings) = Tables::read(table_files);
         let (fragments, fragment_findings) = Fragments::read(fragment_files);
         findings.extend(fragment_findings);
         let mut files = MappingFiles { tables, fragments, ..MappingFiles::default() };
         files.used_tables.extend(IMPLICIT_TABLES.map(str::to_owned));
+        let mut bases = Bases::default();
         for source in mapping_files {
             let (declared, found) = parse(source);
             let is_whole = !found.has_errors();
             findings.extend(found);
+            let Some(mut declared) = declared else {
+                files.names.extend(stem(source.name()).map(str::to_owned));
+                continue;
+            };
+            findings.extend(files.called(source, &declared.name));
+            for (name, table) in declared.tables.drain(..) {
+                findings.extend(files.tables.add(source, name, table));
+            }
+            bases.add(declared, is_whole);
+        }
+        for (name, is_whole) in bases.names() {
+            let (declared, found) = bases.whole(&name, &files.names);
+            let is_whole = is_whole && !found.has_errors();
+            findings.extend(found);
             let Some(declared) = declared else { continue };
-            let name = declared.name.value.clone();
-            if files.names.contains(&name) {
-                let message = format!("there are two mappings called `{name}`");
-                findings.push(Finding::error(codes::DUPLICATE, source, declared.name.span.clone(), message));
-            }
-            if stem(source.name()) != Some(name.as_str()) {
-                let message = format!("the mapping is called `{name}` and its file is not");
-                let finding = Finding::error(codes::BAD_VALUE, source, declared.name.span.clone(), message);
-                findings.push(finding.with_help(format!("rename the file to `{name}.toml`, or the mapping")));
-            }
-            files.names.push(name.clone());
-            let checked = check(&declared, &files.fragments, &files.tables, &files.interned);
+            let checked = check(&declared, files.shared(samples));
             // What is missing may be what could not be read.
             if is_whole && !checked.findings.has_errors() {
                 findings.extend(checked.missing);
@@ -77,6 +83,26 @@ impl MappingFiles {
             }
         }
         (files, findings)
+    }
+
+    /// Takes the name of a mapping, which is that of its file.
+    fn called(&mut self, source: &Arc<SourceText>, text: &Text) -> Findings {
+        let (mut findings, name) = (Findings::new(), &text.value);
+        if self.names.contains(name) {
+            let message = format!("there are two mappings called `{name}`");
+            findings.push(Finding::error(codes::DUPLICATE, source, text.span.clone(), message));
+        }
+        if stem(source.name()) != Some(name.as_str()) {
+            let message = format!("the mapping is called `{name}` and its file is not");
+            let finding = Finding::error(codes::BAD_VALUE, source, text.span.clone(), message);
+            findings.push(finding.with_help(format!("rename the file to `{name}.toml`, or the mapping")));
+        }
+        self.names.push(name.clone());
+        findings
+    }
+
+    fn shared<'s>(&'s self, samples: &'s [Arc<SourceText>]) -> Shared<'s> {
+        Shared { fragments: &self.fragments, tables: &self.tables, interned: &self.interned, samples }
     }
 
     /// Compiles a question of documents of one kind. What is wrong with it is added to `findings`.

@@ -4,14 +4,17 @@
 //! and sources, and a list of filled fields that no rule read. Promised: places only, no values (H10); a
 //! run that is not watched pays nothing. Refused: nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
-use adapters::Document;
-use adapters::hl7v2;
+use adapters::{csv, hl7v2, xml};
 use serde_json::Value as Json;
 
 use super::error::Place;
+use super::evaluate::Ground;
+use super::tables::Table;
 
 /// Fields that the hub itself reads of every HL7 v2 message, by segment.
 const READ_BY_THE_HUB: [(&str, &[u16]); 1] = [("MSH", &[1, 2, 7, 9, 10, 11, 12, 15, 16, 18])];
@@ -36,16 +39,42 @@ pub struct Written {
     pub rule: Place,
     /// What the rule read.
     pub sources: Vec<Origin>,
-    /// The functions that the rule called, with their tables, in order.
-    pub functions: Vec<String>,
+    /// The functions that the rule called, in order.
+    pub functions: Vec<Called>,
 }
+
+/// A function that was called.
+#[derive(Clone, Debug)]
+pub struct Called {
+    /// Its name.
+    pub function: &'static str,
+    /// The table that it was given.
+    pub table: Option<Arc<Table>>,
+}
+
+impl fmt::Display for Called {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.table {
+            Some(table) => write!(f, "{}({})", self.function, table.name()),
+            None => f.write_str(self.function),
+        }
+    }
+}
+
+impl PartialEq for Called {
+    fn eq(&self, other: &Called) -> bool {
+        self.to_string() == other.to_string()
+    }
+}
+
+impl Eq for Called {}
 
 /// What a rule read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// The path as the rule has it.
     pub path: String,
-    /// The bytes of an HL7 v2 message that were found there; empty for JSON.
+    /// The bytes of an HL7 v2 message that were found there; empty for other formats.
     pub spans: Vec<Range<usize>>,
 }
 
@@ -54,7 +83,7 @@ pub struct Origin {
 pub struct Nowhere {
     /// Its path: `PID-3[2]`, `identifier[0].use`.
     pub path: String,
-    /// Its bytes in an HL7 v2 message; empty for JSON.
+    /// Its bytes in an HL7 v2 message; empty for other formats.
     pub span: Range<usize>,
 }
 
@@ -63,7 +92,7 @@ pub struct Nowhere {
 pub(super) struct Recorder {
     /// Of the rule in hand.
     sources: Vec<Origin>,
-    functions: Vec<String>,
+    functions: Vec<Called>,
     spans: Vec<Range<usize>>,
     /// Addresses of the JSON values that were read.
     values: Vec<usize>,
@@ -125,11 +154,8 @@ impl Recorder {
         }
     }
 
-    pub fn call(&mut self, function: &str, table: Option<&str>) {
-        self.functions.push(match table {
-            Some(table) => format!("{function}({table})"),
-            None => function.to_owned(),
-        });
+    pub fn call(&mut self, called: Called) {
+        self.functions.push(called);
     }
 
     pub fn end_rule(&mut self, output: usize, target: String, rule: Place) {
@@ -137,10 +163,10 @@ impl Recorder {
         self.written.push(Written { output, target, rule, sources, functions });
     }
 
-    pub fn finish(self, document: &Document) -> Lineage {
-        let nowhere = match document {
-            Document::Hl7v2(document) => unread_fields(document, &self.spans),
-            Document::Json(json) => unread_values(json, &self.values),
+    pub fn finish(self, ground: Ground<'_>) -> Lineage {
+        let nowhere = match ground {
+            Ground::Hl7(message) => unread_fields(message, &self.spans),
+            Ground::Json(root) | Ground::Xml(root) => unread_values(root, &self.values),
         };
         Lineage { written: self.written, nowhere }
     }
@@ -150,8 +176,7 @@ fn address(json: &Json) -> usize {
     std::ptr::from_ref(json).addr()
 }
 
-fn unread_fields(document: &hl7v2::Document, read: &[Range<usize>]) -> Vec<Nowhere> {
-    let message = document.message();
+fn unread_fields(message: hl7v2::Message<'_>, read: &[Range<usize>]) -> Vec<Nowhere> {
     let mut nowhere = Vec::new();
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     for segment in message.segments() {
@@ -200,6 +225,7 @@ fn unread_parts(path: &str, repetition: hl7v2::Value<'_>, read: &[Range<usize>],
 }
 
 fn unread_values(root: &Json, read: &[usize]) -> Vec<Nowhere> {
+    let read: HashSet<usize> = read.iter().copied().collect();
     let mut nowhere = Vec::new();
     let mut open = vec![(String::new(), root)];
     while let Some((path, json)) = open.pop() {
@@ -208,10 +234,9 @@ fn unread_values(root: &Json, read: &[usize]) -> Vec<Nowhere> {
         }
         match json {
             Json::Object(fields) => {
-                let parts = fields.iter().rev();
-                open.extend(parts.map(|(name, value)| {
-                    (if path.is_empty() { name.clone() } else { format!("{path}.{name}") }, value)
-                }));
+                // The number of a row of CSV is no part of the file.
+                let parts = fields.iter().rev().filter(|(name, _)| *name != csv::NUMBER);
+                open.extend(parts.map(|(name, value)| (below(&path, name), value)));
             }
             Json::Array(items) => {
                 open.extend(items.iter().enumerate().rev().map(|(index, value)| (format!("{path}[{index}]"), value)));
@@ -221,4 +246,15 @@ fn unread_values(root: &Json, read: &[usize]) -> Vec<Nowhere> {
         }
     }
     nowhere
+}
+
+/// The path of an element, as paths write it: an element's own text is the element.
+fn below(path: &str, name: &str) -> String {
+    let is_plain = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '-' | ':' | '@');
+    match name {
+        xml::TEXT => path.to_owned(),
+        _ if !name.chars().all(is_plain) => format!("{path}.\"{name}\""),
+        _ if path.is_empty() => name.to_owned(),
+        _ => format!("{path}.{name}"),
+    }
 }

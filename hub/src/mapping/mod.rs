@@ -5,9 +5,11 @@
 //! same bytes (H7); an error names the rule and never the content (H10). Refused: documents that miss
 //! what a rule requires, and codes that a table does not have.
 
+mod bases;
 mod check;
 mod compile;
 mod context;
+mod documents;
 mod error;
 mod evaluate;
 mod expression;
@@ -22,6 +24,7 @@ mod layout;
 mod lexer;
 mod lineage;
 mod names;
+mod outline;
 mod parse;
 mod plan;
 mod run;
@@ -39,7 +42,7 @@ pub use error::{Class, HeldCode, MapError, Place};
 pub use expression::{Comparison, Expression, ExpressionError, Node, PathKind};
 pub(crate) use files::MappingFiles;
 pub use functions::{Function, catalogue};
-pub use lineage::{Lineage, Nowhere, Origin, Written};
+pub use lineage::{Called, Lineage, Nowhere, Origin, Written};
 pub use plan::{Mapping, MessageType, SourceFormat, TargetFormat};
 pub(crate) use run::Question;
 pub use table_rows::{NewRow, RowError, add_row};

@@ -5,23 +5,77 @@
 
 mod body;
 mod expectations;
+mod formats;
 
 use std::sync::Arc;
 
-use self::expectations::read_test;
-use crate::finding::{Findings, Located, Reader, Scalar, SourceText, Text, codes};
+use adapters::csv;
 
-/// A mapping as its file has it.
+use self::expectations::read_test;
+use super::tables::Table;
+use crate::finding::{Findings, Located, Reader, Scalar, Section, SourceText, Text, codes};
+
+/// The file of a mapping.
+#[derive(Clone, Debug)]
+pub(super) struct DeclaredFile {
+    pub name: Text,
+    pub version: u64,
+    pub head: Head,
+    pub body: Body,
+    pub tests: Vec<DeclaredTest>,
+    /// Tables of its own.
+    pub tables: Vec<(Text, Table)>,
+}
+
+/// What a mapping reads and writes.
+#[derive(Clone, Debug)]
+pub(super) enum Head {
+    Own(Documents),
+    /// All that this mapping does, and what its file says instead or besides.
+    Base(Text),
+}
+
+/// `from`, `to`, `each`, `when`, and what is known of documents without a grammar.
+#[derive(Clone, Debug)]
+pub(super) struct Documents {
+    /// The file that they stand in.
+    pub origin: Arc<SourceText>,
+    pub from: Text,
+    pub to: Text,
+    /// What the documents that are read have: names, or a sample.
+    pub outline: Vec<Text>,
+    /// What those that are written have.
+    pub target_outline: Vec<Text>,
+    pub formats: DeclaredFormats,
+    pub each: Option<Text>,
+    pub when: Option<Text>,
+}
+
+/// A mapping with all that it has of its base.
 #[derive(Clone, Debug)]
 pub(super) struct DeclaredMapping {
     pub name: Text,
     pub version: u64,
-    pub from: Text,
-    pub to: Text,
-    pub each: Option<Text>,
-    pub when: Option<Text>,
+    pub documents: Documents,
     pub body: Body,
     pub tests: Vec<DeclaredTest>,
+}
+
+/// `[csv]` and `[xml]`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct DeclaredFormats {
+    pub csv: Option<(Text, csv::Options)>,
+    pub xml: Option<DeclaredXml>,
+}
+
+/// `[xml]`: its place, and what it says.
+#[derive(Clone, Debug)]
+pub(super) struct DeclaredXml {
+    pub key: Text,
+    /// The namespace of what is written.
+    pub namespace: Option<String>,
+    /// Prefixes and their namespaces.
+    pub namespaces: Vec<(String, String)>,
 }
 
 /// A fragment: rules that mappings share.
@@ -43,8 +97,10 @@ pub(super) struct Body {
     pub origin: Arc<SourceText>,
     /// `let`: expressions with names.
     pub names: Vec<DeclaredRule>,
+    /// Targets and blocks of the base that are left out.
+    pub without: Vec<Text>,
     /// Fragments whose rules stand here too.
-    pub uses: Vec<Text>,
+    pub uses: Vec<DeclaredUse>,
     /// Names that they are given.
     pub with: Vec<DeclaredRule>,
     pub rules: Vec<DeclaredRule>,
@@ -52,9 +108,19 @@ pub(super) struct Body {
     pub entries: Vec<DeclaredEntry>,
 }
 
+/// A fragment in use.
+#[derive(Clone, Debug)]
+pub(super) struct DeclaredUse {
+    pub name: Text,
+    /// The file that says so.
+    pub origin: Arc<SourceText>,
+}
+
 /// `target = 'expression'`.
 #[derive(Clone, Debug)]
 pub(super) struct DeclaredRule {
+    /// The file that it stands in.
+    pub origin: Arc<SourceText>,
     /// What is written.
     pub target: Text,
     /// By what.
@@ -64,6 +130,8 @@ pub(super) struct DeclaredRule {
 /// `[[for]]`.
 #[derive(Clone, Debug)]
 pub(super) struct DeclaredBlock {
+    /// The file that `each`, `to`, `after` and `when` stand in.
+    pub origin: Arc<SourceText>,
     pub each: Text,
     /// Without it, the block only goes through something, and what is inside says where to.
     pub to: Option<Text>,
@@ -76,6 +144,8 @@ pub(super) struct DeclaredBlock {
 /// `[[entry]]` of a Bundle.
 #[derive(Clone, Debug)]
 pub(super) struct DeclaredEntry {
+    /// The file that `resource`, `each`, `when` and `url` stand in.
+    pub origin: Arc<SourceText>,
     /// Its type.
     pub resource: Text,
     /// Without it, there is one.
@@ -118,28 +188,53 @@ pub(super) struct Expectation {
 }
 
 /// Reads the whole file. `None` when it is not TOML, or has no name, kind or rule to speak of.
-pub(super) fn parse(source: &Arc<SourceText>) -> (Option<DeclaredMapping>, Findings) {
+pub(super) fn parse(source: &Arc<SourceText>) -> (Option<DeclaredFile>, Findings) {
     let (read, findings) = Reader::read(source, |reader, mut root| {
         let name = root.required_text("name");
         let version = root.integer("version", 1..=1_000_000);
         if !root.has("version") {
             root.missing("version");
         }
-        let from = root.required_text("from");
-        let to = root.required_text("to");
-        let each = root.text("each");
-        let when = root.text("when");
+        let head = match root.text("base") {
+            Some(base) => Some(Head::Base(base)),
+            None => read_documents(&mut root, source).map(Head::Own),
+        };
         let _why = root.text("why");
         let body = Body::read(&mut root, 0);
+        let tables = root.section("table", "`table`").map(read_tables).unwrap_or_default();
         let tests = root.sections("test", "a test").into_iter().filter_map(read_test).collect();
-        if body.is_empty() {
+        if body.is_empty() && !matches!(head, Some(Head::Base(_))) {
             reader.error(codes::MISSING_KEY, root.span.clone(), "this file has no rule: `[set]` is missing or empty");
         }
         root.finish();
         let version = version.map_or(0, |version| version.value);
-        Some(DeclaredMapping { name: name?, version, from: from?, to: to?, each, when, body, tests })
+        Some(DeclaredFile { name: name?, version, head: head?, body, tests, tables })
     });
     (read.flatten(), findings)
+}
+
+fn read_documents(root: &mut Section<'_>, source: &Arc<SourceText>) -> Option<Documents> {
+    let from = root.required_text("from");
+    let to = root.required_text("to");
+    let outline = root.texts("outline").unwrap_or_default();
+    let target_outline = root.texts("target_outline").unwrap_or_default();
+    let formats = formats::read(root);
+    let each = root.text("each");
+    let when = root.text("when");
+    let origin = Arc::clone(source);
+    Some(Documents { origin, from: from?, to: to?, outline, target_outline, formats, each, when })
+}
+
+/// `[table.NAME]`: as a file in `mappings/tables` has it, without its name.
+fn read_tables(section: Section<'_>) -> Vec<(Text, Table)> {
+    let tables = section.entries().into_iter().filter_map(|entry| {
+        let table = entry.as_section(format!("the table `{}`", entry.key.value));
+        if table.is_none() {
+            entry.wrong("a table");
+        }
+        Some((entry.key.clone(), Table::read(&entry.key.value, table?)?))
+    });
+    tables.collect()
 }
 
 /// Reads the file of a fragment.
@@ -164,7 +259,7 @@ pub(super) fn parse_fragment(source: &Arc<SourceText>) -> (Option<DeclaredFragme
 mod tests {
     use super::*;
 
-    fn parse_text(text: &str) -> (Option<DeclaredMapping>, Findings) {
+    fn parse_text(text: &str) -> (Option<DeclaredFile>, Findings) {
         parse(&Arc::new(SourceText::new("mappings/m.toml", text)))
     }
 

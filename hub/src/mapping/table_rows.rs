@@ -1,9 +1,9 @@
-//! A row more in the file of a code table, as a person would write it.
+//! A row more in a code table, as a person would write it into its file.
 //!
 //! In come the text of a table's file, a code and what it stands for; out goes the text with the row behind the
 //! last one. Promised: comments, order and layout of what stands there stay. Refused: a code that has a row.
 
-use toml_edit::{DocumentMut, InlineTable, Item, Value};
+use toml_edit::{DocumentMut, InlineTable, Item, TableLike, Value};
 
 /// What a code is to stand for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub enum NewRow {
 /// Why a row cannot be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RowError {
-    /// The text is not that of a table.
+    /// There is no such table in the text.
     #[error("the file is not a table of codes")]
     NotATable,
     /// The code has a row.
@@ -32,11 +32,18 @@ pub enum RowError {
     Exists,
 }
 
-/// The text with a row for `code`.
-pub fn add_row(text: &str, code: &str, row: &NewRow) -> Result<String, RowError> {
+/// The text with a row for `code` in `table`, which is the file, or a `[table.NAME]` of a mapping.
+pub fn add_row(text: &str, table: &str, code: &str, row: &NewRow) -> Result<String, RowError> {
     let mut document: DocumentMut = text.parse().map_err(|_| RowError::NotATable)?;
-    let ignores_case = document.get("ignore_case").and_then(Item::as_bool).unwrap_or(false);
-    let codes = document.get_mut("codes").and_then(Item::as_table_like_mut).ok_or(RowError::NotATable)?;
+    let is_inside = document.get("table").is_some_and(|tables| tables.get(table).is_some());
+    let own: Option<&mut dyn TableLike> = if is_inside {
+        document.get_mut("table").and_then(|tables| tables.get_mut(table)?.as_table_like_mut())
+    } else {
+        Some(document.as_table_mut())
+    };
+    let own = own.ok_or(RowError::NotATable)?;
+    let ignores_case = own.get("ignore_case").and_then(Item::as_bool).unwrap_or(false);
+    let codes = own.get_mut("codes").and_then(Item::as_table_like_mut).ok_or(RowError::NotATable)?;
     let is_same = |known: &str| if ignores_case { known.to_uppercase() == code.to_uppercase() } else { known == code };
     if codes.iter().any(|(known, _)| is_same(known)) {
         return Err(RowError::Exists);
@@ -96,7 +103,7 @@ IV = { system = "http://snomed.info/sct", code = "47625008" }
             code: "34206005".to_owned(),
             display: Some("تحت الجلد".to_owned()),
         };
-        let written = add_row(ROUTES, "SC", &row).unwrap();
+        let written = add_row(ROUTES, "routes", "SC", &row).unwrap();
         let line = "SC = { system = \"http://snomed.info/sct\", code = \"34206005\", display = \"تحت الجلد\" }\n";
         assert_eq!(written, ROUTES.replace("\n\n# The end.", &format!("\n{line}\n# The end.")));
     }
@@ -104,7 +111,7 @@ IV = { system = "http://snomed.info/sct", code = "47625008" }
     #[test]
     fn a_code_of_any_letters_becomes_a_key_that_reads_back() {
         for code in ["a.b", "محمد", "x y", "\"", "1", "a\nb", "", "= {", "eg.ndp.Event"] {
-            let written = add_row("name = 't'\nunknown = 'hold'\n[codes]\nA = 'a'\n", code, &value("b")).unwrap();
+            let written = add_row("name = 't'\nunknown = 'hold'\n[codes]\nA = 'a'\n", "t", code, &value("b")).unwrap();
             let read: DocumentMut = written.parse().unwrap();
             assert_eq!(read["codes"][code].as_str(), Some("b"), "{code:?}: {written}");
             assert_eq!(read["codes"]["A"].as_str(), Some("a"));
@@ -125,24 +132,34 @@ IV = { system = "http://snomed.info/sct", code = "47625008" }
             ("A = 'a'\n", "{ a = 1 }", "X = \"{ a = 1 }\""),
         ];
         for (rows, text, expected) in cases {
-            let written = add_row(&format!("[codes]\n{rows}"), "X", &value(text)).unwrap();
+            let written = add_row(&format!("[codes]\n{rows}"), "t", "X", &value(text)).unwrap();
             assert!(written.lines().any(|line| line == expected), "{text}: {written}");
         }
     }
 
     #[test]
     fn a_code_has_one_row() {
-        assert_eq!(add_row(ROUTES, "PO", &value("x")), Err(RowError::Exists));
-        assert!(add_row(ROUTES, "po", &value("x")).is_ok());
+        assert_eq!(add_row(ROUTES, "routes", "PO", &value("x")), Err(RowError::Exists));
+        assert!(add_row(ROUTES, "routes", "po", &value("x")).is_ok());
         let ignoring = ROUTES.replace("unknown", "ignore_case = true\nunknown");
-        assert_eq!(add_row(&ignoring, "po", &value("x")), Err(RowError::Exists));
+        assert_eq!(add_row(&ignoring, "routes", "po", &value("x")), Err(RowError::Exists));
+    }
+
+    #[test]
+    fn a_table_of_a_mapping_has_its_own_rows() {
+        let text = "name = 'm'\n[table.a]\nunknown = 'hold'\ncodes = { A = 'a' }\n[table.b.codes]\nB = 'b'\n# more\n[set]\nx = 'y'\n";
+        let written = add_row(text, "b", "C", &value("c")).unwrap();
+        assert_eq!(written, text.replace("B = 'b'\n", "B = 'b'\nC = \"c\"\n"));
+        let read: DocumentMut = add_row(text, "a", "C", &value("c")).unwrap().parse().unwrap();
+        assert_eq!(read["table"]["a"]["codes"]["C"].as_str(), Some("c"));
+        assert_eq!(add_row(text, "c", "C", &value("c")), Err(RowError::NotATable));
     }
 
     #[test]
     fn what_is_no_table_is_refused() {
         for text in ["", "codes = 1", "codes = [", "[code]\nA = 1"] {
-            assert_eq!(add_row(text, "X", &value("x")), Err(RowError::NotATable), "{text}");
+            assert_eq!(add_row(text, "t", "X", &value("x")), Err(RowError::NotATable), "{text}");
         }
-        assert!(add_row("codes = { A = 'a' }", "X", &value("x")).unwrap().contains("X = \"x\""));
+        assert!(add_row("codes = { A = 'a' }", "t", "X", &value("x")).unwrap().contains("X = \"x\""));
     }
 }

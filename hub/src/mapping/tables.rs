@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use indexmap::IndexMap;
@@ -135,6 +136,16 @@ fn value_key(system: &str, value: &str) -> String {
     format!("{system}\u{1f}{value}")
 }
 
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Row::Text(text) | Row::Number(text) => f.write_str(text),
+            Row::Boolean(boolean) => boolean.fmt(f),
+            Row::Coding(columns) => f.write_str(columns.get("code").map_or("", String::as_str)),
+        }
+    }
+}
+
 impl Row {
     pub(super) fn value(&self) -> Val<'_> {
         match self {
@@ -179,7 +190,7 @@ impl Tables {
         let mut tables = Tables::default();
         let mut findings = Findings::new();
         for source in files {
-            let (table, found) = Reader::read(source, |_, root| read_table(root));
+            let (table, found) = Reader::read(source, |_, root| read_file(root));
             findings.extend(found);
             let stem = super::files::stem(source.name());
             let Some(Some((name, table))) = table else {
@@ -190,50 +201,70 @@ impl Tables {
                 let message = format!("the table is called `{}` and its file is not", name.value);
                 findings.push(Finding::error(codes::BAD_VALUE, source, name.span.clone(), message));
             }
-            tables.places.push((Arc::clone(source), name));
-            tables.tables.insert(table.name.clone(), Arc::new(table));
+            findings.extend(tables.add(source, name, table));
         }
         (tables, findings)
+    }
+
+    /// Adds a table that stands in this file.
+    pub(super) fn add(&mut self, source: &Arc<SourceText>, name: Text, table: Table) -> Findings {
+        let mut findings = Findings::new();
+        if let Some((other, _)) = self.places.iter().find(|(_, other)| other.value == name.value) {
+            let message = format!("there are two tables called `{}`; the other is in {}", name.value, other.name());
+            findings.push(Finding::error(codes::DUPLICATE, source, name.span.clone(), message));
+        }
+        self.places.push((Arc::clone(source), name));
+        self.tables.insert(table.name.clone(), Arc::new(table));
+        findings
     }
 }
 
 /// The columns of a row that is a coding.
 const CODING: [&str; 4] = ["system", "code", "display", "version"];
 
-fn read_table(mut root: Section<'_>) -> Option<(Text, Table)> {
+/// The file of a table.
+fn read_file(mut root: Section<'_>) -> Option<(Text, Table)> {
     let name = root.required_text("name");
-    let _why = root.text("why");
-    if !root.has("unknown") {
-        root.missing("unknown");
-    }
-    let unknown = root.word("unknown", &["reject", "pass", "default", "nothing", "hold"]);
-    let ignores_case = root.boolean("ignore_case").is_some_and(|flag| flag.value);
-    let standard = root.section("default", "`default`").and_then(read_default);
-    let mut rows = IndexMap::new();
-    match root.section("codes", "`codes`") {
-        None => root.missing("codes"),
-        Some(section) => {
-            for entry in section.entries() {
-                read_row(&entry, ignores_case, &mut rows);
+    let called = name.as_ref().map_or("", |name| name.value.as_str()).to_owned();
+    let table = Table::read(&called, root);
+    Some((name?, table?))
+}
+
+impl Table {
+    /// What a table called `name` says.
+    pub(super) fn read(name: &str, mut section: Section<'_>) -> Option<Table> {
+        let _why = section.text("why");
+        if !section.has("unknown") {
+            section.missing("unknown");
+        }
+        let unknown = section.word("unknown", &["reject", "pass", "default", "nothing", "hold"]);
+        let ignores_case = section.boolean("ignore_case").is_some_and(|flag| flag.value);
+        let standard = section.section("default", "`default`").and_then(read_default);
+        let mut rows = IndexMap::new();
+        match section.section("codes", "`codes`") {
+            None => section.missing("codes"),
+            Some(codes) => {
+                for entry in codes.entries() {
+                    read_row(&entry, ignores_case, &mut rows);
+                }
             }
         }
+        let unknown = match unknown?.value {
+            "pass" => Unknown::Pass,
+            "nothing" => Unknown::Nothing,
+            "hold" => Unknown::Hold,
+            "default" => match standard {
+                Some(row) => Unknown::Default(row),
+                None => {
+                    section.missing("default");
+                    Unknown::Reject
+                }
+            },
+            _ => Unknown::Reject,
+        };
+        section.finish();
+        Some(Table { name: name.to_owned(), rows, by_value: OnceLock::new(), unknown, ignores_case })
     }
-    let unknown = match unknown?.value {
-        "pass" => Unknown::Pass,
-        "nothing" => Unknown::Nothing,
-        "hold" => Unknown::Hold,
-        "default" => match standard {
-            Some(row) => Unknown::Default(row),
-            None => {
-                root.missing("default");
-                Unknown::Reject
-            }
-        },
-        _ => Unknown::Reject,
-    };
-    root.finish();
-    let name = name?;
-    Some((name.clone(), Table { name: name.value, rows, by_value: OnceLock::new(), unknown, ignores_case }))
 }
 
 /// `[default]`: `value = ...`, or the columns of a coding.

@@ -3,6 +3,7 @@
 //! In come documents; out go the routes that match and their outputs. Promised: the table never
 //! changes; another configuration is another table with another hash (H7).
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -217,9 +218,21 @@ fn unchanged(document: &Document) -> Output {
                 resource_type: format!("{}^{}", header.message_code().text(), header.trigger().text()),
             }
         }
+        Document::Xml(document) => Output {
+            body: document.bytes().clone(),
+            format: Format::Xml,
+            command: None,
+            resource_type: document.tree().name.clone(),
+        },
+        Document::Csv(document) => Output {
+            body: document.bytes().clone(),
+            format: Format::Csv,
+            command: None,
+            resource_type: "csv".to_owned(),
+        },
         Document::Json(json) => Output {
             body: json.to_string().into(),
-            format: Format::FhirJson,
+            format: json_format(json),
             command: None,
             resource_type: ["type", "resourceType"]
                 .into_iter()
@@ -228,6 +241,12 @@ fn unchanged(document: &Document) -> Output {
                 .to_owned(),
         },
     }
+}
+
+/// FHIR resources and events say what they are.
+fn json_format(json: &serde_json::Value) -> Format {
+    let is_known = ["resourceType", "specversion", "type"].into_iter().any(|name| json.get(name).is_some());
+    if is_known { Format::FhirJson } else { Format::Json }
 }
 
 /// A checked configuration.
@@ -243,8 +262,10 @@ pub struct Configuration {
     pub destinations: IndexMap<String, DestinationSpec>,
     /// Every route, in the file's order.
     pub routes: Vec<Route>,
-    /// Every mapping, by name, used or not.
+    /// Every mapping, by name, used or not, unless they were [forgotten](Configuration::forget_unrouted).
     pub mappings: IndexMap<String, Arc<Mapping>>,
+    /// The file of every code table, by the table's name.
+    pub tables: BTreeMap<String, String>,
     fixtures: Fixtures,
 }
 
@@ -284,7 +305,8 @@ impl Configuration {
 
     /// Checks files that were read. `None` when there are errors.
     pub(super) fn of(files: Files, findings: &mut Findings) -> Option<Configuration> {
-        let (mut mappings, mapping_findings) = MappingFiles::read(&files.mappings, &files.fragments, &files.tables);
+        let (mut mappings, mapping_findings) =
+            MappingFiles::read(&files.mappings, &files.fragments, &files.tables, &files.samples);
         let (declared, shape_findings) = parse(&files.routes);
         let (checked, route_findings) = check(declared.unwrap_or_default(), &files.routes, &mut mappings);
         let is_broken = mapping_findings.has_errors() || shape_findings.has_errors();
@@ -297,7 +319,10 @@ impl Configuration {
         }
         let texts: Vec<(String, String)> =
             files.all().map(|source| (source.name().to_owned(), source.text().to_owned())).collect();
+        let places = mappings.tables.places();
+        let tables = places.map(|(source, name)| (name.value.clone(), source.name().to_owned())).collect();
         Some(Configuration {
+            tables,
             hash: ConfigHash::of(&texts),
             files: texts,
             sources: checked.sources,
@@ -306,6 +331,13 @@ impl Configuration {
             mappings: mappings.mappings,
             fixtures: Fixtures::beside(&files.root),
         })
+    }
+
+    /// Forgets the mappings that no route uses. They were checked with all others, and a hub that runs has no need of
+    /// them.
+    pub fn forget_unrouted(&mut self) {
+        let Configuration { routes, mappings, .. } = self;
+        mappings.retain(|name, _| routes.iter().any(|route| route.mapping().is_some_and(|(used, _)| used == name)));
     }
 
     /// The routes that take `document` from `source`, in the file's order, up to the first with `stop`.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::names::Names;
 use crate::cli::output::{Output, clean, text_of};
-use crate::mapping::{Context, Lineage, Mapping, Origin, Output as Mapped};
+use crate::mapping::{Called, Context, Lineage, Mapping, Origin, Output as Mapped, Place, Table};
 use crate::routes::{Configuration, SourceSpec, Target};
 
 /// Routes and mappings for one message.
@@ -55,7 +55,12 @@ impl Report {
     ) -> Report {
         let mut message = match document {
             Document::Hl7v2(hl7) => hl7_facts(hl7.message()),
-            Document::Json(event) => json!({ "format": "json", "type": text_of(event, "type") }),
+            Document::Json(event) => {
+                let kind = ["type", "resourceType"].map(|name| text_of(event, name));
+                json!({ "format": "json", "type": kind.into_iter().find(|kind| !kind.is_empty()) })
+            }
+            Document::Xml(xml) => json!({ "format": "xml", "type": xml.tree().name }),
+            Document::Csv(_) => json!({ "format": "csv", "type": "csv" }),
         };
         if let Some(facts) = message.as_object_mut() {
             facts.insert("number".to_owned(), number.0.into());
@@ -70,12 +75,9 @@ impl Report {
         configuration.mappings.values().filter(|mapping| self.is_routed(&mapping.name)).collect()
     }
 
-    /// Those that take the message type, and that no route uses for it.
+    /// Those that take such a document, and that no route uses for it.
     pub fn other_mappings<'c>(&self, document: &Document, configuration: &'c Configuration) -> Vec<&'c Arc<Mapping>> {
-        let Document::Hl7v2(message) = document else { return Vec::new() };
-        let header = message.message().header();
-        let (code, trigger) = (header.message_code().text(), header.trigger().text());
-        let takes = |mapping: &&Arc<Mapping>| mapping.from.takes_message(&code, &trigger);
+        let takes = |mapping: &&Arc<Mapping>| mapping.from.takes(document);
         configuration.mappings.values().filter(takes).filter(|mapping| !self.is_routed(&mapping.name)).collect()
     }
 
@@ -251,8 +253,8 @@ impl MappingReport {
         };
         table(output, &["OUTPUT", "TYPE", "COMMAND", "SIZE"], &["output", "type", "command", "size"], &self.outputs)?;
         output.line("")?;
-        let heads = ["OUTPUT", "ELEMENT", "FROM", "BY", "LINE", "READ", "WROTE"];
-        let keys = ["output", "target", "from", "functions", "line", "read", "wrote"];
+        let heads = ["OUTPUT", "ELEMENT", "FROM", "NAME", "BY", "RULE", "READ", "ROW", "WROTE"];
+        let keys = ["output", "target", "from", "names", "functions", "place", "read", "rows", "wrote"];
         table(output, &heads, &keys, &self.written)?;
         output.line("")?;
         if self.nowhere.is_empty() {
@@ -294,22 +296,26 @@ impl Values<'_> {
             .outputs
             .iter()
             .map(|output| match output.format {
-                Format::FhirJson if self.reveal => serde_json::from_slice(&output.body).ok(),
-                Format::FhirJson | Format::Hl7v2 => None,
+                Format::FhirJson | Format::Json if self.reveal => serde_json::from_slice(&output.body).ok(),
+                Format::FhirJson | Format::Json | Format::Hl7v2 | Format::Xml | Format::Csv => None,
             })
             .collect();
+        let names = Names::of(self.document);
         let mut rows = Vec::with_capacity(lineage.written.len());
         for written in &lineage.written {
             let mut row = json!({
                 "output": written.output.saturating_add(1),
                 "target": written.target,
                 "from": written.sources.iter().map(|origin| origin.path.as_str()).collect::<Vec<_>>(),
-                "functions": written.functions,
+                "names": written.sources.iter().filter_map(|origin| names.name(&origin.path)).collect::<Vec<_>>(),
+                "functions": written.functions.iter().map(Called::to_string).collect::<Vec<_>>(),
                 "file": &*written.rule.file,
                 "line": written.rule.line,
+                "place": place_of(&written.rule),
             });
             if let Some(object) = row.as_object_mut().filter(|_| self.reveal) {
                 let read: Vec<String> = written.sources.iter().flat_map(|origin| self.texts(origin)).collect();
+                object.insert("rows".to_owned(), rows_of(&written.functions, &read).into());
                 object.insert("read".to_owned(), read.into());
                 let body = bodies.get(written.output).and_then(Option::as_ref);
                 object.insert("wrote".to_owned(), body.and_then(|made| element(made, &written.target)).cloned().into());
@@ -341,6 +347,23 @@ impl Values<'_> {
         let document: &hl7v2::Document = document;
         document.bytes().get(span).map(|bytes| document.charset().used.decode(bytes).into_owned())
     }
+}
+
+/// A rule's file and line, without the folder that all have.
+fn place_of(rule: &Place) -> String {
+    let place = rule.to_string();
+    place.strip_prefix("mappings/").map(str::to_owned).unwrap_or(place)
+}
+
+/// The rows of tables that stand for what was read: `NW = create`.
+fn rows_of(called: &[Called], read: &[String]) -> Vec<String> {
+    let row_of = |table: &Table, text: &String| {
+        // Of a coded field, the first component is the code.
+        let code = text.split('^').next().unwrap_or(text);
+        table.row(code).map(|row| format!("{code} = {row}"))
+    };
+    let tables = called.iter().filter_map(|one| one.table.as_deref());
+    tables.flat_map(|table| read.iter().filter_map(move |text| row_of(table, text))).collect()
 }
 
 /// The element at a target path: `note[1].text`.

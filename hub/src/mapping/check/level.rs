@@ -7,12 +7,12 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{Checker, Level};
+use super::{Checker, Level, Writes};
 use crate::finding::{Finding, SourceText, Text, codes, did_you_mean, one_of};
-use crate::mapping::compile::{Compiled, Ground};
+use crate::mapping::compile::{Compiled, Ground, Known};
 use crate::mapping::expression::PathKind;
 use crate::mapping::names::{Meaning, Named, Names};
-use crate::mapping::parse::{Body, DeclaredBlock, DeclaredEntry, DeclaredFragment, DeclaredRule};
+use crate::mapping::parse::{Body, DeclaredBlock, DeclaredEntry, DeclaredFragment, DeclaredRule, DeclaredUse};
 use crate::mapping::plan::{Block, Each, Op};
 
 /// Everything at one level.
@@ -43,7 +43,6 @@ impl<'c> Checker<'c> {
             return Rc::clone(outer);
         }
         let mut names = Names::inside(outer);
-        self.compiler.source = Arc::clone(&body.origin);
         self.give(&mut names, &body.names, ground);
         Rc::new(names)
     }
@@ -51,6 +50,7 @@ impl<'c> Checker<'c> {
     /// Adds names; each sees those above it.
     fn give(&mut self, names: &mut Names, declared: &[DeclaredRule], ground: Ground<'_>) {
         for rule in declared {
+            self.compiler.source = Arc::clone(&rule.origin);
             let compiled = self.compiler.expression(&rule.expression, Ground { names: Some(names), ..ground });
             self.give_one(names, rule, compiled.map(meaning), ground.depth);
         }
@@ -64,8 +64,9 @@ impl<'c> Checker<'c> {
         }
     }
 
+    /// Names of a base have their uses there.
     pub(super) fn warn_of_unused_names(&mut self, names: &Names) {
-        for named in names.unused() {
+        for named in names.unused().filter(|named| Arc::ptr_eq(&named.origin, self.file)) {
             let message = format!("nothing uses the name `{}`", named.text.value);
             let finding = Finding::warning(codes::UNUSED, &named.origin, named.text.span.clone(), message);
             self.compiler.findings.push(finding);
@@ -85,11 +86,12 @@ impl<'c> Checker<'c> {
         let (body, names) = here;
         self.compiler.source = Arc::clone(&body.origin);
         if let (Some(given), true) = (body.with.first(), body.uses.is_empty()) {
+            self.compiler.source = Arc::clone(&given.origin);
             let message = "`with` gives names to fragments, and none is used here".to_owned();
             self.report(codes::UNKNOWN_KEY, given.target.span.clone(), message, None);
         }
-        let used: Vec<(&Text, &'c DeclaredFragment)> =
-            body.uses.iter().filter_map(|name| Some((name, self.fragment(name, names, level)?))).collect();
+        let used: Vec<(&DeclaredUse, &'c DeclaredFragment)> =
+            body.uses.iter().filter_map(|used| Some((used, self.fragment(used, names, level)?))).collect();
         self.check_given(body, &used);
         for (name, fragment) in used {
             let inner = self.names_of_fragment(name, fragment, (body, names), level);
@@ -102,16 +104,18 @@ impl<'c> Checker<'c> {
             flat.rules.append(&mut inside.rules);
             flat.blocks.append(&mut inside.blocks);
             flat.entries.append(&mut inside.entries);
-            self.compiler.source = Arc::clone(&body.origin);
         }
-        let origin = &body.origin;
-        flat.rules.extend(body.rules.iter().map(|item| Placed { item, origin, names: Rc::clone(names) }));
-        flat.blocks.extend(body.blocks.iter().map(|item| Placed { item, origin, names: Rc::clone(names) }));
-        flat.entries.extend(body.entries.iter().map(|item| Placed { item, origin, names: Rc::clone(names) }));
+        self.compiler.source = Arc::clone(&body.origin);
+        let (rules, blocks, entries) = (body.rules.iter(), body.blocks.iter(), body.entries.iter());
+        flat.rules.extend(rules.map(|item| Placed { item, origin: &item.origin, names: Rc::clone(names) }));
+        flat.blocks.extend(blocks.map(|item| Placed { item, origin: &item.origin, names: Rc::clone(names) }));
+        flat.entries.extend(entries.map(|item| Placed { item, origin: &item.origin, names: Rc::clone(names) }));
     }
 
     /// A fragment that fits the level.
-    fn fragment(&mut self, name: &Text, names: &Names, level: Level<'_>) -> Option<&'c DeclaredFragment> {
+    fn fragment(&mut self, used: &DeclaredUse, names: &Names, level: Level<'_>) -> Option<&'c DeclaredFragment> {
+        let name = &used.name;
+        self.compiler.source = Arc::clone(&used.origin);
         let Some(fragment) = self.fragments.find(&name.value) else {
             let help = did_you_mean(&name.value, self.fragments.names()).unwrap_or_else(|| {
                 format!("fragments are files in the folders of mappings: {}", one_of(self.fragments.names()))
@@ -129,11 +133,14 @@ impl<'c> Checker<'c> {
             PathKind::Hl7 => "hl7v2",
             PathKind::Json => "json",
         };
-        let writes = match level.within {
-            Some(within) => format!("fhir {}", within.name()),
-            None if level.is_hl7 => "hl7v2".to_owned(),
+        let writes = match (level.writes, level.within) {
+            (Writes::Fhir, Some(within)) => format!("fhir {}", within.name()),
             // Where there is no such element, which was told, nothing is known of its type.
-            None => return None,
+            (Writes::Fhir, None) => return None,
+            (Writes::Hl7, _) => "hl7v2".to_owned(),
+            (Writes::Json(_), _) => "json".to_owned(),
+            (Writes::Xml(..), _) => "xml".to_owned(),
+            (Writes::Csv(_), _) => "csv".to_owned(),
         };
         let (from, to) = (&fragment.from.value, &fragment.to.value);
         if from != reads || *to != writes {
@@ -145,13 +152,14 @@ impl<'c> Checker<'c> {
     }
 
     /// Names that are given must be names of a fragment that is used.
-    fn check_given(&mut self, body: &Body, used: &[(&Text, &DeclaredFragment)]) {
+    fn check_given(&mut self, body: &Body, used: &[(&DeclaredUse, &DeclaredFragment)]) {
         if used.len() < body.uses.len() {
             return;
         }
         let known: Vec<&str> = used.iter().flat_map(|(_, fragment)| takes(fragment)).collect();
         for given in body.with.iter().filter(|given| !known.contains(&given.target.value.as_str())) {
             let message = format!("no fragment that is used here has the name `{}`", given.target.value);
+            self.compiler.source = Arc::clone(&given.origin);
             let help = did_you_mean(&given.target.value, known.iter().copied())
                 .or_else(|| (!known.is_empty()).then(|| format!("names are {}", one_of(known.iter().copied()))));
             self.report(codes::FRAGMENT_UNFIT, given.target.span.clone(), message, help);
@@ -161,18 +169,21 @@ impl<'c> Checker<'c> {
     /// What a fragment's rules see: what it is given, and what it names itself.
     fn names_of_fragment(
         &mut self,
-        name: &Text,
+        used: &DeclaredUse,
         fragment: &'c DeclaredFragment,
         user: (&'c Body, &Names),
         level: Level<'_>,
     ) -> Rc<Names> {
         let (body, seen) = user;
+        let name = &used.name;
         let mut names = Names::of_fragment(seen, &name.value);
         let own = takes(fragment);
         for given in body.with.iter().filter(|given| own.contains(&given.target.value.as_str())) {
+            self.compiler.source = Arc::clone(&given.origin);
             let compiled = self.compiler.expression(&given.expression, Ground { names: Some(seen), ..level.ground });
             self.give_one(&mut names, given, compiled.map(meaning), level.ground.depth);
         }
+        self.compiler.source = Arc::clone(&used.origin);
         for needed in &fragment.needs {
             if names.has_own(&needed.value) {
                 continue;
@@ -182,7 +193,6 @@ impl<'c> Checker<'c> {
             self.report(codes::FRAGMENT_UNFIT, name.span.clone(), message, help);
             names.give(Named::new(needed.clone(), &fragment.body.origin, level.ground.depth, None));
         }
-        self.compiler.source = Arc::clone(&fragment.body.origin);
         let defaults: Vec<DeclaredRule> =
             fragment.body.names.iter().filter(|rule| !names.has_own(&rule.target.value)).cloned().collect();
         self.give(&mut names, &defaults, level.ground);
@@ -217,7 +227,9 @@ impl<'c> Checker<'c> {
         layout: impl FnOnce(&mut Self, &Flat<'c>, Level<'_>) -> L,
     ) -> (Option<Option<Arc<Op>>>, L) {
         let within = Ground { depth: level.ground.depth.saturating_add(1), ..level.ground };
-        let ground = inside.each.map_or(within, |each| within.at(each));
+        // Of what could not be read, nothing is known.
+        let nowhere = Ground { known: Known::Anything, ..within };
+        let ground = inside.each.map_or(nowhere, |each| within.at(each));
         let names = self.names(inside.body, inside.names, ground);
         let ground = Ground { names: Some(&names), ..ground };
         let when = inside.when.map(|when| self.compiler.condition(when, ground));

@@ -5,19 +5,20 @@
 
 use std::sync::Arc;
 
-use super::{Body, DeclaredBlock, DeclaredEntry, DeclaredRule};
+use super::{Body, DeclaredBlock, DeclaredEntry, DeclaredRule, DeclaredUse};
 use crate::finding::{Entry, Section, Text, codes};
 
 /// Blocks within blocks that one file may have.
 const DEPTH_MAX: usize = 16;
 
 impl Body {
-    /// Reads `let`, `use`, `with`, `set`, `[[for]]` and `[[entry]]` of a level.
+    /// Reads `let`, `without`, `use`, `with`, `set`, `[[for]]` and `[[entry]]` of a level.
     pub(super) fn read(section: &mut Section<'_>, depth: usize) -> Body {
         Body {
             origin: Arc::clone(section.reader().source()),
             names: read_names(section, "let"),
-            uses: section.texts("use").unwrap_or_default(),
+            without: section.texts("without").unwrap_or_default(),
+            uses: read_uses(section),
             with: read_names(section, "with"),
             rules: section.section("set", "`set`").map(read_rules).unwrap_or_default(),
             blocks: read_blocks(section, depth),
@@ -25,10 +26,20 @@ impl Body {
         }
     }
 
-    /// Whether nothing here writes anything.
+    /// Whether nothing here writes anything, or leaves anything out.
     pub(super) fn is_empty(&self) -> bool {
-        self.uses.is_empty() && self.rules.is_empty() && self.blocks.is_empty() && self.entries.is_empty()
+        self.without.is_empty()
+            && self.uses.is_empty()
+            && self.rules.is_empty()
+            && self.blocks.is_empty()
+            && self.entries.is_empty()
     }
+}
+
+fn read_uses(section: &mut Section<'_>) -> Vec<DeclaredUse> {
+    let names = section.texts("use").unwrap_or_default();
+    let origin = section.reader().source();
+    names.into_iter().map(|name| DeclaredUse { name, origin: Arc::clone(origin) }).collect()
 }
 
 /// `let = { number = '...' }`
@@ -44,7 +55,7 @@ fn read_names(section: &mut Section<'_>, key: &'static str) -> Vec<DeclaredRule>
                 let message = format!("`{name}` is no name: write small letters, digits and `_`");
                 entry.reader().error(codes::BAD_VALUE, entry.key.span.clone(), message);
             }
-            Some(expression) => rules.push(DeclaredRule { target: entry.key.clone(), expression }),
+            Some(expression) => rules.push(rule_of(&entry, entry.key.clone(), expression)),
             None => entry.wrong("an expression in quotes"),
         }
     }
@@ -66,7 +77,7 @@ fn read_rule(entry: &Entry<'_>, above: Option<&Text>, rules: &mut Vec<DeclaredRu
         Some(above) => Text::new(format!("{}.{}", above.value, entry.key.value), entry.key.span.clone()),
     };
     if let Some(expression) = entry.as_text() {
-        rules.push(DeclaredRule { target, expression });
+        rules.push(rule_of(entry, target, expression));
     } else if let Some(section) = entry.as_section("`set`") {
         // TOML itself bounds how deep tables nest.
         for inner in section.entries() {
@@ -75,6 +86,10 @@ fn read_rule(entry: &Entry<'_>, above: Option<&Text>, rules: &mut Vec<DeclaredRu
     } else {
         entry.wrong("an expression in quotes");
     }
+}
+
+fn rule_of(entry: &Entry<'_>, target: Text, expression: Text) -> DeclaredRule {
+    DeclaredRule { origin: Arc::clone(entry.reader().source()), target, expression }
 }
 
 /// The sections of `key`, unless they are nested too deep.
@@ -105,8 +120,9 @@ fn read_block(mut section: Section<'_>, depth: usize) -> Option<DeclaredBlock> {
     } else if to.is_none() && !body.rules.is_empty() {
         section.missing("to");
     }
+    let origin = Arc::clone(section.reader().source());
     section.finish();
-    Some(DeclaredBlock { each: each?, to, after, when, body })
+    Some(DeclaredBlock { origin, each: each?, to, after, when, body })
 }
 
 fn read_entries(section: &mut Section<'_>, depth: usize) -> Vec<DeclaredEntry> {
@@ -129,6 +145,7 @@ fn read_entry(mut section: Section<'_>, depth: usize) -> Option<DeclaredEntry> {
         let message = "an entry has no entries of its own: write them beside it";
         section.reader().error(codes::BAD_VALUE, entry.resource.span.clone(), message);
     }
+    let origin = Arc::clone(section.reader().source());
     section.finish();
-    Some(DeclaredEntry { resource: resource?, each, when, url, request, body })
+    Some(DeclaredEntry { origin, resource: resource?, each, when, url, request, body })
 }
