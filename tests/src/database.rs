@@ -189,18 +189,24 @@ async fn copy_deliveries(from: &mut PgConnection, to: &Copy) -> Fallible<()> {
 }
 
 async fn copy_rest(from: &mut PgConnection, to: &Copy) -> Fallible<()> {
-    let mut insert = to.prepare("INSERT INTO run VALUES (?1)")?;
+    let mut runs = to.prepare("INSERT INTO run VALUES (?1)")?;
     for row in &query("SELECT message_id FROM run").fetch_all(&mut *from).await? {
-        insert.execute(params![get::<i64>(row, 0)?])?;
+        runs.execute(params![get::<i64>(row, 0)?])?;
     }
-    let mut insert = to.prepare("INSERT INTO inbox VALUES (?1)")?;
+    let mut inbox = to.prepare("INSERT INTO inbox VALUES (?1)")?;
     for row in &query("SELECT key FROM inbox").fetch_all(&mut *from).await? {
-        insert.execute(params![get::<String>(row, 0)?])?;
+        inbox.execute(params![get::<String>(row, 0)?])?;
     }
-    let mut insert = to.prepare("INSERT INTO aggregate VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    let mut aggregates = to.prepare("INSERT INTO aggregate VALUES (?1, ?2, ?3, ?4, ?5)")?;
     for row in &query("SELECT kind, number, version, state, body FROM aggregate").fetch_all(from).await? {
         let (kind, number): (String, String) = (get(row, 0)?, get(row, 1)?);
-        insert.execute(params![kind, number, get::<i64>(row, 2)?, get::<String>(row, 3)?, get::<String>(row, 4)?])?;
+        aggregates.execute(params![
+            kind,
+            number,
+            get::<i64>(row, 2)?,
+            get::<String>(row, 3)?,
+            get::<String>(row, 4)?
+        ])?;
     }
     Ok(())
 }

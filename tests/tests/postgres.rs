@@ -94,7 +94,9 @@ fn a_database_that_cannot_be_used_is_named_by_its_code() -> Fallible<()> {
     let url = database.url();
     let base = url.split('?').next().unwrap_or(&url);
     let other = |name: &str| base.rsplit_once('/').map(|(server, _)| format!("{server}/{name}")).unwrap_or_default();
+    let at = base.rsplit_once('@').map_or("", |(_, at)| at);
     let cases = [
+        (format!("postgres://nobody_of_that_name:x@{at}"), "HUB0217", 78),
         (other("no_such_database"), "HUB0218", 78),
         ("postgres://hub@127.0.0.1:1/hub".to_owned(), "HUB0216", 74),
         (format!("{base}?sslmode=verify-full"), "HUB0222", 78),

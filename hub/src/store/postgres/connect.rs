@@ -191,6 +191,7 @@ impl Server {
         match error {
             sqlx::Error::Configuration(_) => OpenError::Url(said()),
             sqlx::Error::Tls(_) => OpenError::Unsafe { place, said: said() },
+            sqlx::Error::Io(failed) if is_handshake(failed) => OpenError::Unsafe { place, said: failed.to_string() },
             sqlx::Error::Database(refused) => match refused.code().as_deref() {
                 Some("28P01" | "28000") => OpenError::NotLetIn { place, said: refused.message().to_owned() },
                 Some("3D000") => OpenError::NoDatabase { place },
@@ -211,4 +212,9 @@ impl Server {
             other => OpenError::Migration(other.to_string()),
         }
     }
+}
+
+/// Whether TLS failed, and not the network below it.
+fn is_handshake(failed: &std::io::Error) -> bool {
+    failed.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::join_all;
+use sqlx::postgres::PgSslMode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
@@ -63,7 +64,8 @@ impl Proxy {
 
     /// The server, as it is reached through the proxy.
     fn options(&self) -> PgConnectOptions {
-        server().host(&self.address.ip().to_string()).port(self.address.port())
+        // What is said is read on the way, so it is said in the open.
+        server().host(&self.address.ip().to_string()).port(self.address.port()).ssl_mode(PgSslMode::Disable)
     }
 }
 
@@ -135,6 +137,7 @@ async fn a_commit_whose_answer_is_lost_is_looked_up_and_takes_effect_once() {
         proxy.does(at);
         let name = format!("{at:?}{round}");
         let outcome = commit(&*store, unit(&name)).await;
+        assert_eq!(*proxy.at.lock().unwrap(), At::Passes, "{at:?} was not met");
         let Outcome::Committed(given) = outcome else { panic!("{at:?}: {outcome:?}") };
         assert_eq!(&*store.message(given[0]).await.unwrap().unwrap().control_id, name, "{at:?}");
         assert_eq!(commit(&*store, unit(&name)).await, Outcome::AlreadyApplied, "{at:?}");
