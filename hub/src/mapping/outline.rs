@@ -167,7 +167,7 @@ mod tests {
     fn a_sample_says_what_it_has() {
         let sample = json!({"@v": "1", "a": [{"b": "1"}, {"c": {"#text": "x", "@d": "2"}}], "e": "2"});
         let outline = Outline::of_sample(&sample, Repeats::Perhaps);
-        let names = |outline: &Outline| outline.parts().map(|(name, _)| name.to_owned()).collect::<Vec<_>>();
+        let names = |place: &Outline| place.parts().map(|(name, _)| name.to_owned()).collect::<Vec<_>>();
         assert_eq!(names(&outline), ["@v", "a", "e"]);
         let list = outline.part("a").unwrap();
         assert_eq!((list.repeats, names(&list.inside)), (Repeats::Yes, vec!["b".to_owned(), "c".to_owned()]));

@@ -71,8 +71,8 @@ pub(super) fn evaluate(given: &str, expression: &str, tables: &Tables) -> Result
     let Some(compiled) = compiler.expression(&text, ground) else { return Err(compiler.findings.to_string()) };
     let document = document(given);
     let context = context();
-    let source = super::documents::Source::plain(&document);
-    let (place_of_document, message) = (source.ground(), source.message());
+    let plain = super::documents::Source::plain(&document);
+    let (place_of_document, message) = (plain.ground(), plain.message());
     let environment = Environment {
         context: &context,
         message,
