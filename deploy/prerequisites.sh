@@ -54,7 +54,7 @@ postgresql() {
 }
 
 need "gcc libc6-dev" compiles stdio.h                          # ring and the bundled SQLite are C
-need "cmake g++" sh -c 'command -v cmake && command -v g++'      # librdkafka is built here
+need "g++" command -v g++                                        # librdkafka is built here
 need "libssl-dev pkg-config" compiles openssl/ssl.h              # librdkafka speaks TLS by OpenSSL
 need "pkg-config" command -v pkg-config
 need "make" command -v make

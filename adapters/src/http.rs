@@ -109,6 +109,9 @@ impl HttpSink {
         headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(match parcel.format {
             Format::Hl7v2 => "x-application/hl7-v2+er7",
             Format::FhirJson => "application/fhir+json",
+            Format::Json => "application/json",
+            Format::Xml => "application/xml",
+            Format::Csv => "text/csv; charset=utf-8",
         }));
         headers.insert(IDEMPOTENCY_KEY, HeaderValue::from_str(&parcel.idempotency_key).ok()?);
         Some(headers)

@@ -6,6 +6,7 @@
 //! accept is not done: the default verdict is [`Verdict::Retry`].
 
 pub mod clock;
+pub mod csv;
 pub mod fhir;
 pub mod file;
 pub mod hl7v2;
@@ -14,6 +15,7 @@ pub mod limits;
 pub mod phi;
 mod tcp;
 pub mod tls;
+pub mod xml;
 
 use std::fmt;
 use std::sync::Arc;
@@ -147,6 +149,12 @@ pub enum Format {
     Hl7v2,
     /// FHIR R4 as JSON, or an event that carries it.
     FhirJson,
+    /// JSON of any other kind.
+    Json,
+    /// XML.
+    Xml,
+    /// CSV (RFC 4180).
+    Csv,
 }
 
 /// A way out. Cheap to share; one attempt a call.
@@ -177,8 +185,12 @@ impl Default for Verdict {
 pub enum Document {
     /// HL7 v2, indexed.
     Hl7v2(hl7v2::Document),
-    /// FHIR R4 or an event, as JSON.
+    /// FHIR R4, an event, or anything else as JSON.
     Json(serde_json::Value),
+    /// XML.
+    Xml(xml::Document),
+    /// CSV.
+    Csv(csv::Document),
 }
 
 /// Reads one wire format.
@@ -235,6 +247,8 @@ impl fmt::Debug for Document {
         match self {
             Document::Hl7v2(document) => write!(f, "Hl7v2({} bytes)", document.bytes().len()),
             Document::Json(_) => f.write_str("Json"),
+            Document::Xml(document) => write!(f, "Xml({} bytes)", document.bytes().len()),
+            Document::Csv(document) => write!(f, "Csv({} bytes)", document.bytes().len()),
         }
     }
 }

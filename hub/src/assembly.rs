@@ -29,7 +29,7 @@ use self::stages::{Bound, StagesPlan, start_couriers, start_stages};
 use crate::actors::adapter::{BuildError, RunningSource, mllp_settings, start_source};
 use crate::actors::cell::Health;
 use crate::actors::{Escalation, Root, watchdog};
-use crate::config::Settings;
+use crate::config::{Settings, StoreSettings};
 use crate::finding::Findings;
 use crate::journey::dead_letter::Replayer;
 use crate::journey::hold::read_held;
@@ -41,9 +41,10 @@ use crate::journey::release::Releaser;
 use crate::journey::{Hub, Live};
 use crate::keys::{KeyError, Keys};
 use crate::routes::{Configuration, Loaded};
-use crate::search::Search;
-use crate::store::sqlite::{OpenError, SqliteStore};
-use crate::store::{Store, StoreError};
+use crate::search::{Index, Search};
+use crate::store::postgres::{Place, PostgresStore};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{OpenError, Store, StoreError};
 use crate::telemetry::Metrics;
 
 /// Shards of the lanes: each maps on a thread of its own.
@@ -125,7 +126,7 @@ pub async fn start(
 ) -> Result<(Assembly, mpsc::Receiver<Escalation>), StartError> {
     let data = settings.data.as_path();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(data, Arc::clone(&clock)).await?);
+    let (store, index) = open_store(settings, &clock).await?;
     let keys = Keys::of_folder(data)?;
     let live = make_live(store.as_ref(), loaded.configuration).await?;
     let hub = Arc::new(Hub {
@@ -161,7 +162,10 @@ pub async fn start(
         found = recovery.run(clean) => found?,
         Some(escalation) = escalations.recv() => return Err(escalation.into()),
     };
-    let search = Search::open(data, hub.keys.clone())?;
+    let search = match index {
+        Some(index) => Search::of(index, hub.keys.clone()),
+        None => Search::open(data, hub.keys.clone())?,
+    };
     tokio::spawn(search.clone().follow(Arc::clone(&hub), closing.clone()));
     let reception = Arc::new(Reception {
         hub: Arc::clone(&hub),
@@ -202,6 +206,25 @@ pub async fn start(
             Err(error.into())
         }
     }
+}
+
+/// The store as it is set, and its search index if it brings one. The data folder is there for the keys in any case.
+async fn open_store(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+) -> Result<(Arc<dyn Store>, Option<Arc<dyn Index>>), OpenError> {
+    let database = match &settings.store {
+        StoreSettings::Sqlite => {
+            return Ok((Arc::new(SqliteStore::open(&settings.data, Arc::clone(clock)).await?), None));
+        }
+        StoreSettings::Postgres(database) => database,
+    };
+    let folder = settings.data.clone();
+    std::fs::create_dir_all(&folder).map_err(|source| OpenError::Folder { folder, source })?;
+    let place = Place::of(&database.url.0, database.ca.as_deref(), database.keep_days)?;
+    let store = PostgresStore::open(place, Arc::clone(clock)).await?;
+    let index: Arc<dyn Index> = Arc::new(store.terms());
+    Ok((Arc::new(store), Some(index)))
 }
 
 /// A configuration with its number in the store (H7).
@@ -272,7 +295,7 @@ impl Assembly {
             for source in sources.values() {
                 source.ended().await;
             }
-            while self.hub.metrics.in_flight.get() > 0 && self.hub.store.health().is_ok() {
+            while self.hub.metrics.in_flight.get() > 0 && !self.hub.store.has_ended() {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
             let couriers = self.outbox.couriers();

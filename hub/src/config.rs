@@ -3,10 +3,13 @@
 //! In come `hub.toml`, `HUB_*` variables and flags, the later ones first; out go [`Settings`]. Promised: a
 //! setting that nobody made has its default, so that the hub runs without any file; all that is wrong is
 //! said at once, with its place. Refused: an address beyond loopback without TLS or a reason, and keys
-//! that do not exist. No secret stands in the file: keys and certificates are named by their files.
+//! that do not exist. No secret stands in the file: keys, certificates and the URL of a database are named by
+//! their files, or by variables.
 
 mod brokers;
 mod layer;
+mod secret;
+mod store;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,9 +20,11 @@ use adapters::tls::ClientFiles;
 use indexmap::IndexMap;
 
 pub use self::brokers::{
-    Binding, Broker, BrokerTls, Brokers, KafkaSettings, Place, RabbitSettings, Secret, far_broker, is_loopback,
+    Binding, Broker, BrokerTls, Brokers, KafkaSettings, Place, RabbitSettings, far_broker, is_loopback,
 };
 use self::layer::{Layer, Root};
+pub use self::secret::{Reference, Secret};
+pub use self::store::{Database, StoreSettings, URL_VARIABLE};
 use crate::cli::{Global, RunArgs};
 use crate::finding::{Finding, Findings, Located, SourceText, Text, codes, did_you_mean, one_of};
 use crate::routes::{Channel, ServerTls};
@@ -39,6 +44,8 @@ pub struct Settings {
     pub routes: PathBuf,
     /// How the log is written.
     pub log: LogFormat,
+    /// Where the journal lies. Only `hub run` reads it.
+    pub store: StoreSettings,
     /// The HTTP interface.
     pub http: HttpSettings,
     /// Whom a command trusts that asks a hub by HTTPS, and who it is; without it, the system's authorities.
@@ -97,6 +104,7 @@ impl Default for Settings {
             data: "data".into(),
             routes: "routes.toml".into(),
             log: LogFormat::Text,
+            store: StoreSettings::Sqlite,
             http: HttpSettings {
                 listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
                 names: Vec::new(),
@@ -130,6 +138,7 @@ impl Settings {
     pub fn load_for_run(global: &Global, args: &RunArgs) -> Result<Settings, Findings> {
         let mut findings = Findings::new();
         let mut layer = read_file(global, &mut findings);
+        let store = std::mem::take(&mut layer.store).resolve(args.store_url.clone(), &mut findings);
         if let Some(address) = &global.http {
             layer.http.listen = read_flag(address, &mut findings);
         }
@@ -146,7 +155,7 @@ impl Settings {
         if findings.has_errors() {
             return Err(findings);
         }
-        Ok(Settings::of(layer, global))
+        Ok(Settings { store, ..Settings::of(layer, global) })
     }
 
     fn of(layer: Layer, global: &Global) -> Settings {
@@ -158,6 +167,7 @@ impl Settings {
             data: global.data.clone().or(layer.data).unwrap_or(standard.data),
             routes: global.routes.clone().or(layer.routes).unwrap_or(standard.routes),
             log: layer.log.unwrap_or(standard.log),
+            store: StoreSettings::Sqlite,
             http: HttpSettings {
                 listen: layer.http.listen.map_or(standard.http.listen, |listen| listen.address.value),
                 names: layer.http.names.unwrap_or_default(),

@@ -2,14 +2,16 @@
 //!
 //! When a message is received, the terms that it can be found by stand in its row: HMACs of identifiers, never
 //! the identifiers (H10). In come those rows, in order, a batch at least every half a second; out go ids,
-//! newest first. The index is a file of its own, never in the way of an answer, without fsync: what is lost or
-//! damaged is built again from the journal.
+//! newest first. The index is never in the way of an answer: beside a journal on SQLite it is a file of its own,
+//! without fsync, which is built again from the journal when it is lost or damaged; with a journal on PostgreSQL it
+//! lies in the same database.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use adapters::Document;
+use async_trait::async_trait;
 use rusqlite::{Connection, params};
 use tokio::sync::watch;
 
@@ -34,14 +36,37 @@ const SCHEMA: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGM
     CREATE TABLE IF NOT EXISTS place (one INTEGER PRIMARY KEY CHECK (one = 1), reached INTEGER NOT NULL); \
     INSERT OR IGNORE INTO place (one, reached) VALUES (1, 0);";
 
-/// The index.
+/// Where terms and their messages are kept. What is taken in twice is there once.
+#[async_trait]
+pub trait Index: Send + Sync {
+    /// Everything before and at this place is in the index.
+    async fn reached(&self) -> Result<MessageId, StoreError>;
+
+    /// Takes in the terms of the messages up to `last`, with that place.
+    async fn take_in(&self, terms: Vec<(Term, MessageId)>, last: MessageId) -> Result<(), StoreError>;
+
+    /// The newest messages with this term, `limit` at most.
+    async fn find(&self, term: Term, limit: usize) -> Result<Vec<MessageId>, StoreError>;
+}
+
+/// The index, and the keys that make terms of identifiers.
 #[derive(Clone)]
 pub struct Search {
-    connection: Arc<Mutex<Connection>>,
+    index: Arc<dyn Index>,
     keys: Keys,
 }
 
+/// An index in a file of the data folder.
+struct FileIndex {
+    connection: Arc<Mutex<Connection>>,
+}
+
 impl Search {
+    /// The index that a store has.
+    pub fn of(index: Arc<dyn Index>, keys: Keys) -> Search {
+        Search { index, keys }
+    }
+
     /// Opens the index of `folder`. One that cannot be read is thrown away and built again.
     pub fn open(folder: &Path, keys: Keys) -> Result<Search, StoreError> {
         let file = folder.join("search.db");
@@ -55,7 +80,7 @@ impl Search {
             open_file(&file)
         });
         let connection = connection.map_err(|error| StoreError::Broken(error.to_string().into()))?;
-        Ok(Search { connection: Arc::new(Mutex::new(connection)), keys })
+        Ok(Search::of(Arc::new(FileIndex { connection: Arc::new(Mutex::new(connection)) }), keys))
     }
 
     /// Follows the journal until `stop` is true.
@@ -79,20 +104,39 @@ impl Search {
 
     /// Takes in the next batch; true when more may be there.
     async fn catch_up(&self, hub: &Hub) -> Result<bool, StoreError> {
-        let reached = self.blocking(|connection| read_place(connection)).await?;
+        let reached = self.index.reached().await?;
         let messages = hub.store.terms_after(reached, BATCH_MAX).await?;
         let Some(last) = messages.last().map(|(id, _)| *id) else { return Ok(false) };
         let more = messages.len() == BATCH_MAX;
         let mut terms: Vec<(Term, MessageId)> =
             messages.into_iter().flat_map(|(id, terms)| terms.into_iter().map(move |term| (term, id))).collect();
         terms.sort_unstable();
-        self.blocking(move |connection| write_terms(connection, &terms, last)).await?;
+        self.index.take_in(terms, last).await?;
         Ok(more)
     }
 
     /// The newest messages with this identifier, `limit` at most.
     pub async fn find(&self, kind: &'static str, value: &str, limit: usize) -> Result<Vec<MessageId>, StoreError> {
-        let term = term(&self.keys, kind, value);
+        self.index.find(term(&self.keys, kind, value), limit).await
+    }
+
+    /// Everything before and at this place is in the index.
+    pub async fn reached(&self) -> Result<MessageId, StoreError> {
+        self.index.reached().await
+    }
+}
+
+#[async_trait]
+impl Index for FileIndex {
+    async fn reached(&self) -> Result<MessageId, StoreError> {
+        self.blocking(|connection| read_place(connection)).await
+    }
+
+    async fn take_in(&self, terms: Vec<(Term, MessageId)>, last: MessageId) -> Result<(), StoreError> {
+        self.blocking(move |connection| write_terms(connection, &terms, last)).await
+    }
+
+    async fn find(&self, term: Term, limit: usize) -> Result<Vec<MessageId>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.blocking(move |connection| {
             connection
@@ -102,12 +146,9 @@ impl Search {
         })
         .await
     }
+}
 
-    /// Everything before and at this place is in the index.
-    pub async fn reached(&self) -> Result<MessageId, StoreError> {
-        self.blocking(|connection| read_place(connection)).await
-    }
-
+impl FileIndex {
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -198,24 +239,32 @@ mod tests {
         assert_eq!(search.find("order", "RX88-1", 10).await, Ok(Vec::new()));
     }
 
-    #[tokio::test]
-    async fn terms_are_found_newest_first() {
-        let folder = tempfile::tempdir().unwrap();
-        let keys = Keys::from_secret([1; 32]);
-        let search = Search::open(folder.path(), keys.clone()).unwrap();
-        let term = keys.term("order", "RX88-1");
-        search
-            .blocking(move |connection| {
-                write_terms(
-                    connection,
-                    &[(term, MessageId(1)), (term, MessageId(2)), (term, MessageId(3))],
-                    MessageId(3),
-                )
-            })
-            .await
-            .unwrap();
-        assert_eq!(search.find("order", "RX88-1 ", 2).await, Ok(vec![MessageId(3), MessageId(2)]));
+    /// What every index must do.
+    async fn terms_are_found(search: Search, keys: &Keys) {
+        let (order, other) = (keys.term("order", "RX88-1"), keys.term("order", "RX88-2"));
+        let terms = vec![(order, MessageId(1)), (order, MessageId(2)), (other, MessageId(2)), (order, MessageId(3))];
+        for _ in 0..2 {
+            search.index.take_in(terms.clone(), MessageId(3)).await.unwrap();
+        }
+        assert_eq!(search.find("order", "RX88-1 ", 2).await, Ok(vec![MessageId(3), MessageId(2)]), "newest first");
+        assert_eq!(search.find("order", "RX88-1", 9).await.unwrap().len(), 3, "taken in twice, there once");
         assert_eq!(search.find("patient", "RX88-1", 2).await, Ok(Vec::new()));
         assert_eq!(search.reached().await, Ok(MessageId(3)));
+        search.index.take_in(vec![], MessageId(9)).await.unwrap();
+        assert_eq!(search.reached().await, Ok(MessageId(9)));
+    }
+
+    #[tokio::test]
+    async fn terms_are_found_newest_first_in_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = Keys::from_secret([1; 32]);
+        terms_are_found(Search::open(folder.path(), keys.clone()).unwrap(), &keys).await;
+    }
+
+    #[tokio::test]
+    async fn terms_are_found_newest_first_in_a_database() {
+        let schema = crate::store::postgres::tests::Schema::new().await;
+        let keys = Keys::from_secret([1; 32]);
+        terms_are_found(Search::of(schema.index().await, keys.clone()), &keys).await;
     }
 }

@@ -64,7 +64,9 @@ fn shipped() -> tempfile::TempDir {
 fn shipped_without_bundles() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::copy(workspace().join("routes.toml"), folder.path().join("routes.toml")).unwrap();
-    copy(&workspace().join("mappings/tables"), &folder.path().join("mappings/tables"));
+    for inner in ["tables", "samples"] {
+        copy(&workspace().join("mappings").join(inner), &folder.path().join("mappings").join(inner));
+    }
     for entry in fs::read_dir(workspace().join("mappings")).unwrap() {
         let entry = entry.unwrap();
         let writes_bundle =

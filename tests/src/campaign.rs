@@ -11,6 +11,7 @@ use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use crate::Fallible;
+use crate::database::Database;
 use crate::folder::Folder;
 use crate::hub::{Hub, Launch, Started, binary};
 use crate::journal::{InHand, Journal};
@@ -18,7 +19,7 @@ use crate::ledger::{Ledger, Totals};
 use crate::oracle::{ARCHIVE, CHANNEL, Oracle, SOURCE};
 use crate::random::Random;
 use crate::sender::{Address, Sender, Shared};
-use crate::wait::{self, Deadline, pause};
+use crate::wait::{self, Deadline, Stopwatch, pause};
 
 /// Connections that send at the same time.
 pub const SENDERS: u16 = 4;
@@ -35,6 +36,12 @@ const SIGNAL_ABORT: i32 = 6;
 const EXIT_IO: i32 = 74;
 /// More than can be in flight when the disk has room again.
 const TAKEN_AGAIN: usize = 100;
+/// Messages that show that the database is back: one more than can have been under way.
+const TAKEN_SOON: usize = 10;
+/// The database is away for so long at most.
+const AWAY_MAX: Duration = Duration::from_secs(7);
+/// From the return of the database on, messages must be taken again within this time.
+const RECOVERED_WITHIN: Duration = Duration::from_secs(5);
 /// The second of two kills comes within this time of the new start.
 const RECOVERY: Duration = Duration::from_millis(400);
 /// How often a running hub is told to reload while a named point is waited for.
@@ -55,6 +62,19 @@ pub enum Fault {
     FailedSync,
     /// For a while nothing more can be written to the journal: the hub must refuse, and take again afterwards.
     FullDisk,
+    /// The database is killed, and started again: the hub must go on by itself.
+    DatabaseKilled,
+    /// The database is stopped at once, and started again after a while.
+    DatabaseStopped,
+    /// Every session of the hub is ended.
+    SessionsEnded,
+}
+
+/// Where the journal of a campaign lies.
+#[derive(Debug)]
+enum Store {
+    Folder,
+    Database(Database),
 }
 
 /// One data folder and its senders.
@@ -67,6 +87,8 @@ pub struct Campaign {
     senders: Vec<Sender>,
     random: Random,
     found_in_hand: Vec<InHand>,
+    store: Store,
+    recoveries: Vec<Duration>,
 }
 
 /// Tells the senders to end, however the campaign leaves its scope.
@@ -93,7 +115,17 @@ impl Campaign {
             .map(|number| Sender::new(number, random.part(u64::from(number)), Arc::clone(&shared)))
             .collect();
         let launch = Launch::new(folder.path().join("data"), routes);
-        Ok(Campaign { folder, launch, archive, shared, senders, random, found_in_hand: Vec::new() })
+        let (found_in_hand, recoveries) = (Vec::new(), Vec::new());
+        let store = Store::Folder;
+        Ok(Campaign { folder, launch, archive, shared, senders, random, found_in_hand, store, recoveries })
+    }
+
+    /// The same with the journal in a database.
+    pub fn on(database: Database, name: &str, random: Random) -> Fallible<Campaign> {
+        let mut campaign = Campaign::new(name, random)?;
+        campaign.launch = campaign.launch.with("HUB_STORE_URL", &database.url());
+        campaign.store = Store::Database(database);
+        Ok(campaign)
     }
 
     /// The same campaign with `hub.toml` of this text, and a variable of the hub's environment.
@@ -151,6 +183,11 @@ impl Campaign {
         self.shared.ledger.totals()
     }
 
+    /// How long it took from the return of the database until messages were taken again, for each return.
+    pub fn recoveries(&self) -> &[Duration] {
+        &self.recoveries
+    }
+
     /// What was on its way when the hub died, for each death.
     pub fn found_in_hand(&self) -> &[InHand] {
         &self.found_in_hand
@@ -186,6 +223,7 @@ impl Campaign {
             Fault::Point(point, nth) => self.strike_at_point(point, *nth),
             Fault::FailedSync => self.strike_sync(),
             Fault::FullDisk => self.strike_disk(),
+            Fault::DatabaseKilled | Fault::DatabaseStopped | Fault::SessionsEnded => self.strike_database(fault),
             Fault::Stop => self.under_load(&self.launch.clone())?.stop(),
             Fault::Kill => {
                 self.under_load(&self.launch.clone())?.process.kill()?;
@@ -237,6 +275,42 @@ impl Campaign {
         hub.stop()
     }
 
+    /// The database goes and comes back under the hub. Who sends meanwhile waits or is refused; afterwards messages are
+    /// taken again, soon, and the hub is the same process.
+    fn strike_database(&mut self, fault: &Fault) -> Fallible<()> {
+        let hub = self.under_load(&self.launch.clone())?;
+        let away = self.random.between(Duration::ZERO, AWAY_MAX);
+        let database = self.database()?;
+        match fault {
+            Fault::DatabaseKilled => {
+                database.server()?.kill()?;
+                database.server()?.up()?;
+            }
+            Fault::DatabaseStopped => {
+                database.server()?.stop_at_once()?;
+                pause(away);
+                database.server()?.up()?;
+            }
+            _ => {
+                database.end_sessions()?;
+            }
+        }
+        let back = Stopwatch::start();
+        let taken = self.totals().positive;
+        wait::until("messages are taken again", RECOVERED_WITHIN, || {
+            Ok((self.totals().positive > taken + TAKEN_SOON).then_some(()))
+        })?;
+        self.recoveries.push(back.elapsed());
+        hub.stop()
+    }
+
+    fn database(&self) -> Fallible<&Database> {
+        match &self.store {
+            Store::Database(database) => Ok(database),
+            Store::Folder => Err("this campaign has no database".into()),
+        }
+    }
+
     fn strike_at_point(&mut self, point: &str, nth: u32) -> Fallible<()> {
         let launch = self.launch.with("HUB_CRASH_AT", &format!("{point}:{nth}"));
         let mut process = match launch.spawn()?.until_ready()? {
@@ -274,6 +348,10 @@ impl Campaign {
 
     fn look_at_what_was_in_hand(&mut self) -> Fallible<()> {
         self.shared.address.set(None);
+        if let Store::Database(database) = &self.store {
+            self.found_in_hand.push(database.in_hand()?);
+            return Ok(());
+        }
         let journal = Journal::open_copy(&self.launch.data, &self.folder.path().join("after-crash"))?;
         if !journal.is_whole()? {
             return Err("SQLite finds the journal broken".into());
@@ -284,6 +362,14 @@ impl Campaign {
 
     /// No more load and no fault: everything must come to its end, the hub must stop, and the oracle must agree.
     fn finish(&self, hub: Hub) -> Fallible<()> {
+        if let Store::Database(database) = &self.store {
+            wait::until("every message is at an end", DRAINED_WITHIN, || {
+                Ok((database.in_hand()? == InHand::default()).then_some(()))
+            })?;
+            hub.stop()?;
+            self.shared.ledger.sync()?;
+            return Oracle::judge(&self.shared.ledger, &database.journal()?, &self.archive)?.into_result();
+        }
         let journal = Journal::open(&self.launch.data)?;
         journal.wait_until_drained(DRAINED_WITHIN)?;
         hub.stop()?;

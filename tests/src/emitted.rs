@@ -9,17 +9,17 @@ use std::path::{Path, PathBuf};
 
 use adapters::clock::Timestamp;
 use adapters::hl7v2::{self, CharsetRule, batch};
+use adapters::{csv, xml};
 use bytes::Bytes;
 use hub::mapping::{Context, HmacKey, Mapping, SourceFormat};
 use hub::routes::Configuration;
-use serde_json::Value;
 
 use crate::Fallible;
 use crate::folder::workspace;
 use crate::judge::Document;
 
 /// Where messages and events lie.
-const FOLDERS: [&str; 5] = ["hl7v2", "corpus", "unseen", "events", "fhir"];
+const FOLDERS: [&str; 8] = ["hl7v2", "corpus", "unseen", "events", "fhir", "json", "xml", "csv"];
 
 /// When every message is received: 2026-01-01T00:00:00Z.
 const RECEIVED_AT: Timestamp = Timestamp(1_767_225_600_000_000);
@@ -107,6 +107,8 @@ fn given_in(file: &Path) -> Fallible<Vec<Given>> {
     let bytes = Bytes::from(std::fs::read(file)?);
     match file.extension().and_then(|extension| extension.to_str()) {
         Some("json") => Ok(vec![Given { name, document: adapters::Document::Json(serde_json::from_slice(&bytes)?) }]),
+        Some("xml") => Ok(vec![Given { name, document: adapters::Document::Xml(xml::Document::read(bytes)?) }]),
+        Some("csv") => Ok(vec![Given { name, document: adapters::Document::Csv(csv::Document::read(bytes)?) }]),
         Some("hl7") => {
             let bodies: Vec<Bytes> = match batch::split(&bytes) {
                 Ok(envelope) => envelope.messages().map(|range| bytes.slice(range)).collect(),
@@ -125,7 +127,6 @@ fn given_in(file: &Path) -> Fallible<Vec<Given>> {
 }
 
 fn takes(configuration: &Configuration, mapping: &Mapping, document: &adapters::Document) -> bool {
-    let text = |json: &Value, name: &str| json.get(name).and_then(Value::as_str).map(str::to_owned);
     match (&mapping.from, document) {
         (SourceFormat::Hl7v2(_), adapters::Document::Hl7v2(hl7)) => {
             let header = hl7.message().header();
@@ -136,10 +137,6 @@ fn takes(configuration: &Configuration, mapping: &Mapping, document: &adapters::
             });
             routed || mapping.from.takes_message(&code, &trigger)
         }
-        (SourceFormat::Event, adapters::Document::Json(json)) => json.get("specversion").is_some(),
-        (SourceFormat::Fhir(resource), adapters::Document::Json(json)) => {
-            text(json, "resourceType").as_ref() == Some(resource)
-        }
-        _ => false,
+        (from, document) => from.takes(document),
     }
 }

@@ -81,6 +81,11 @@ pub struct Aggregate {
 pub struct Journal(Connection);
 
 impl Journal {
+    /// A journal whose tables were copied from elsewhere.
+    pub(crate) fn of(copy: Connection) -> Journal {
+        Journal(copy)
+    }
+
     /// Opens the journal of a data folder for reading.
     pub fn open(data: &Path) -> Fallible<Journal> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod campaign;
+pub mod database;
 pub mod emitted;
 pub mod far;
 pub mod folder;
@@ -22,6 +23,7 @@ pub mod power_cut;
 pub mod proxy;
 pub mod random;
 pub mod sender;
+pub mod server;
 pub mod servers;
 pub mod wait;
 pub mod ward;

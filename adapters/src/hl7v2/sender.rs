@@ -111,7 +111,9 @@ impl Sink for MllpSink {
     async fn deliver(&self, parcel: &Parcel) -> Verdict {
         match parcel.format {
             Format::Hl7v2 => {}
-            Format::FhirJson => return rejected("only hl7 v2 can be sent by mllp"),
+            Format::FhirJson | Format::Json | Format::Xml | Format::Csv => {
+                return rejected("only hl7 v2 can be sent by mllp");
+            }
         }
         if !mllp::can_be_framed(&parcel.body) {
             return rejected("the message holds a framing byte");

@@ -2,8 +2,8 @@
 //!
 //! In come raw bytes; out goes their text, and the bytes themselves where the text does not say them all.
 
-use adapters::Format;
 use adapters::hl7v2::{CharsetRule, Document};
+use adapters::{Format, xml};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -35,7 +35,11 @@ impl Body {
                 }
                 Err(_) => (UTF_8, String::from_utf8_lossy(bytes).into_owned()),
             },
-            Format::FhirJson => (UTF_8, String::from_utf8_lossy(bytes).into_owned()),
+            Format::Xml => match xml::text_of(bytes) {
+                Ok(text) => (UTF_8, text.into_owned()),
+                Err(_) => (UTF_8, String::from_utf8_lossy(bytes).into_owned()),
+            },
+            Format::FhirJson | Format::Json | Format::Csv => (UTF_8, String::from_utf8_lossy(bytes).into_owned()),
         };
         let base64 = (text.as_bytes() != &bytes[..]).then(|| STANDARD.encode(bytes));
         Body { charset, text, base64 }

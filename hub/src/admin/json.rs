@@ -135,5 +135,8 @@ pub(super) const fn format_word(format: Format) -> &'static str {
     match format {
         Format::Hl7v2 => "hl7v2",
         Format::FhirJson => "json",
+        Format::Json => "plain-json",
+        Format::Xml => "xml",
+        Format::Csv => "csv",
     }
 }

@@ -5,9 +5,9 @@ mod report;
 
 use std::path::{Path, PathBuf};
 
-use adapters::Document;
 use adapters::clock::{Clock, SystemClock};
 use adapters::hl7v2::{self, CharsetRule, batch};
+use adapters::{Document, csv, xml};
 use bytes::Bytes;
 use clap::Args;
 
@@ -16,8 +16,11 @@ use super::client::configuration;
 use super::output::{Failure, Outcome, Output, clean};
 use super::{Exit, Global, files};
 use crate::config::Settings;
-use crate::mapping::{Context, HmacKey};
+use crate::mapping::{Context, HmacKey, SourceFormat};
 use crate::routes::{Configuration, SourceAdapter, SourceSpec};
+
+/// The byte order mark of UTF-8.
+const MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
 
 /// Show what the hub makes of a message: what it reads, which routes take it, where each value goes
 ///
@@ -33,10 +36,12 @@ Examples:
       as if it came from this one, with the values
   hub explain order.hl7 --mapping rde_o11_to_prescription --json
       one mapping, whatever the routes say, for a machine
+  hub explain directory.csv --mapping medicine_directory_to_fhir
+      a file of another format: XML and JSON are known by how they begin, CSV by its name or the mapping
 Without --mapping: the mappings of the routes that take the message; without --source, or if there is no such
 route, also the others that read its type.")]
 pub struct ExplainArgs {
-    /// A file with a message: HL7 v2, or an event as JSON; `-` is standard input
+    /// A file with a message: HL7 v2, JSON, XML or CSV; `-` is standard input
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// As if it came from this source
@@ -59,7 +64,9 @@ pub fn run(global: &Global, args: &ExplainArgs, output: &mut Output<'_>) -> Outc
     let loaded = Configuration::load(&settings.routes).map_err(configuration)?.configuration;
     let named = args.source.as_ref().map(|name| source_named(&loaded, name)).transpose()?;
     let (body, of) = message_in(&args.file, args.number)?;
-    let document = document_of(body, named, &args.file)?;
+    let asked = args.mapping.as_ref().and_then(|name| loaded.mappings.get(name));
+    let is_csv = asked.is_some_and(|mapping| mapping.from == SourceFormat::Csv);
+    let document = document_of(body, named, &args.file, is_csv)?;
     let sources = sources_of(&loaded, named, &document);
     let mut report = Report::of(&document, &loaded, &sources, of);
     let source = sources.first().map_or("explain", |source| source.name.as_str());
@@ -106,9 +113,21 @@ fn message_in(path: &Path, number: usize) -> Result<(Bytes, (usize, usize)), Fai
     }
 }
 
-fn document_of(body: Bytes, source: Option<&SourceSpec>, path: &Path) -> Result<Document, Failure> {
+/// What the file is, by its name and its first byte. `is_csv` says that the mapping that was asked for reads CSV.
+fn document_of(body: Bytes, source: Option<&SourceSpec>, path: &Path, is_csv: bool) -> Result<Document, Failure> {
     let name = clean(&path.display().to_string());
-    if body.trim_ascii_start().starts_with(b"{") {
+    let unreadable = |kind: &str, error: adapters::Unreadable| {
+        Failure::new(Exit::Failed, format!("{name} cannot be read as {kind}: {error}"))
+    };
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    let start = body.strip_prefix(MARK).unwrap_or(&body).trim_ascii_start();
+    if extension == Some("xml") || start.starts_with(b"<") {
+        return xml::Document::read(body).map(Document::Xml).map_err(|error| unreadable("XML", error));
+    }
+    if extension == Some("csv") || is_csv {
+        return csv::Document::read(body).map(Document::Csv).map_err(|error| unreadable("CSV", error));
+    }
+    if start.starts_with(b"{") || start.starts_with(b"[") {
         // What is wrong with the JSON is said by its place, not by its text.
         return serde_json::from_slice(&body).map(Document::Json).map_err(|error| {
             let (line, column) = (error.line(), error.column());

@@ -15,10 +15,9 @@ use crate::actors::adapter::BuildError;
 use crate::actors::supervisor::keep_panics_quiet;
 use crate::admin;
 use crate::assembly::{self, Assembly, StartError, reload_and_tell};
-use crate::config::Settings;
+use crate::config::{Settings, URL_VARIABLE};
 use crate::routes::Configuration;
-use crate::store::StoreError;
-use crate::store::sqlite::OpenError;
+use crate::store::{OpenError, StoreError};
 use crate::telemetry::{LogFormat, start_log};
 
 /// How often it is looked whether the journal is sound.
@@ -50,6 +49,9 @@ pub struct RunArgs {
     /// Stop after the table of the sample feed
     #[arg(long, requires = "sample")]
     pub once: bool,
+    /// The URL of the database: a secret, so it comes by its variable, and never in the arguments.
+    #[arg(skip)]
+    pub store_url: Option<String>,
 }
 
 /// How the sample feed is played.
@@ -63,7 +65,8 @@ pub struct Sample {
 
 /// Runs on a runtime of its own: one for the transports and the SQL, with the actors on this thread.
 pub fn run_blocking(global: &Global, args: &RunArgs) -> Exit {
-    let settings = match Settings::load_for_run(global, args) {
+    let args = RunArgs { store_url: std::env::var(URL_VARIABLE).ok(), ..args.clone() };
+    let settings = match Settings::load_for_run(global, &args) {
         Ok(settings) => settings,
         Err(findings) => return refuse(StartError::Configuration(findings)),
     };
@@ -184,7 +187,7 @@ fn refuse(error: StartError) -> Exit {
             complain(&findings.render(std::io::stderr().is_terminal()));
             Exit::Configuration
         }
-        StartError::Data(OpenError::Taken { .. }) => {
+        StartError::Data(OpenError::Taken { .. } | OpenError::DatabaseTaken { .. }) => {
             complain(&error.to_string());
             Exit::CannotCreate
         }
@@ -192,7 +195,16 @@ fn refuse(error: StartError) -> Exit {
             complain(&error.to_string());
             Exit::Io
         }
-        StartError::Adapter(_) | StartError::Data(OpenError::Migration(_)) => {
+        StartError::Adapter(_)
+        | StartError::Data(
+            OpenError::Migration(_)
+            | OpenError::OtherMigration { .. }
+            | OpenError::NotLetIn { .. }
+            | OpenError::NoDatabase { .. }
+            | OpenError::TooOld { .. }
+            | OpenError::Unsafe { .. }
+            | OpenError::Url(_),
+        ) => {
             complain(&error.to_string());
             Exit::Configuration
         }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
+use super::secret::{Reference, read_reference};
 use crate::finding::{Entry, Finding, Section, SourceText, codes, did_you_mean, one_of};
 use crate::routes::Channel;
 
@@ -61,27 +62,6 @@ impl PartialEq for Place {
     }
 }
 
-/// A secret by reference.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Secret {
-    /// The content of a file, without white space round it.
-    File(PathBuf),
-    /// The content of an environment variable.
-    Environment(String),
-}
-
-impl Secret {
-    /// Reads it. An error names the file or the variable.
-    pub fn read(&self) -> Result<String, String> {
-        match self {
-            Secret::File(path) => std::fs::read_to_string(path)
-                .map(|text| text.trim().to_owned())
-                .map_err(|error| format!("{}: {error}", path.display())),
-            Secret::Environment(name) => std::env::var(name).map_err(|_| format!("the variable {name} is not set")),
-        }
-    }
-}
-
 /// Files of TLS to a broker, PEM.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BrokerTls {
@@ -97,7 +77,7 @@ pub struct RabbitSettings {
     /// Where it is set.
     pub place: Place,
     /// `amqp://user:password@host:port/vhost`.
-    pub url: Secret,
+    pub url: Reference,
     /// Files of TLS, for `amqps`.
     pub tls: BrokerTls,
     /// Before the names of queues.
@@ -118,7 +98,7 @@ pub struct KafkaSettings {
     /// Files of TLS; none: the connection is not encrypted.
     pub tls: Option<BrokerTls>,
     /// Mechanism, user and password.
-    pub sasl: Option<(String, String, Secret)>,
+    pub sasl: Option<(String, String, Reference)>,
     /// Before the names of topics of channels, and the name of the consumer group.
     pub prefix: String,
     /// Partitions of a topic that is made.
@@ -236,7 +216,7 @@ fn read_kafka(mut section: Section<'_>, folder: &Path) -> Option<KafkaSettings> 
     })
 }
 
-fn read_sasl(mut section: Section<'_>, folder: &Path) -> Option<(String, String, Secret)> {
+fn read_sasl(mut section: Section<'_>, folder: &Path) -> Option<(String, String, Reference)> {
     let mechanism = section.word("mechanism", &MECHANISMS);
     if !section.has("mechanism") {
         section.missing("mechanism");
@@ -247,25 +227,11 @@ fn read_sasl(mut section: Section<'_>, folder: &Path) -> Option<(String, String,
     Some((mechanism?.value.to_owned(), user?.value, password?))
 }
 
-fn read_secret(section: &mut Section<'_>, key: &'static str, folder: &Path) -> Option<Secret> {
+fn read_secret(section: &mut Section<'_>, key: &'static str, folder: &Path) -> Option<Reference> {
     if !section.has(key) {
         section.missing(key);
-        return None;
     }
-    let mut table = section.section(key, format!("`{key}`"))?;
-    let file = table.text("file");
-    let environment = table.text("env");
-    let secret = match (file, environment) {
-        (Some(file), None) => Some(Secret::File(folder.join(file.value))),
-        (None, Some(name)) => Some(Secret::Environment(name.value)),
-        (Some(_), Some(_)) | (None, None) => {
-            let message = format!("`{key}` is given by `file` or by `env`");
-            table.reader().error(codes::BAD_VALUE, table.span.clone(), message);
-            None
-        }
-    };
-    table.finish();
-    secret
+    section.entry(key).and_then(|entry| read_reference(&entry, folder)).map(|(reference, _)| reference)
 }
 
 fn read_tls(mut section: Section<'_>, folder: &Path) -> BrokerTls {

@@ -12,6 +12,7 @@ use adapters::tls::{ClientFiles, IdentityFiles};
 use indexmap::IndexMap;
 
 use super::brokers::{Binding, Brokers, read_brokers, read_channels};
+use super::store::{StoreLayer, read_store};
 use super::{Listen, parse_listen};
 use crate::finding::{Findings, Reader, Section, SourceText, codes};
 use crate::routes::{Channel, ServerTls};
@@ -39,6 +40,7 @@ pub(super) struct Layer {
     pub data: Option<PathBuf>,
     pub routes: Option<PathBuf>,
     pub log: Option<LogFormat>,
+    pub store: StoreLayer,
     pub http: HttpLayer,
     pub client: Option<ClientFiles>,
     pub brokers: Brokers,
@@ -74,6 +76,7 @@ impl Layer {
             data: self.data.or(base.data),
             routes: self.routes.or(base.routes),
             log: self.log.or(base.log),
+            store: self.store.over(base.store),
             http: HttpLayer {
                 listen: self.http.listen.or(base.http.listen),
                 names: self.http.names.or(base.http.names),
@@ -116,6 +119,7 @@ fn read_layer(mut section: Section<'_>, folder: &Path) -> Layer {
     let data = section.text("data").map(|path| folder.join(path.value));
     let routes = section.text("routes").map(|path| folder.join(path.value));
     let log = section.word("log", &["text", "json"]);
+    let store = section.section("store", "`store`").map(|store| read_store(store, folder)).unwrap_or_default();
     let http = section.section("http", "`http`").map(|http| read_http(http, folder)).unwrap_or_default();
     let client = section.section("client", "`client`").map(|client| read_client(client, folder));
     let brokers = section.section("broker", "`broker`").map(|table| read_brokers(table, folder)).unwrap_or_default();
@@ -123,7 +127,7 @@ fn read_layer(mut section: Section<'_>, folder: &Path) -> Layer {
     let limits = section.section("limits", "`limits`").map(read_limits).unwrap_or_default();
     section.finish();
     let log = log.map(|word| if word.value == "json" { LogFormat::Json } else { LogFormat::Text });
-    Layer { data, routes, log, http, client, brokers, channels, limits }
+    Layer { data, routes, log, store, http, client, brokers, channels, limits }
 }
 
 fn read_http(mut section: Section<'_>, folder: &Path) -> HttpLayer {

@@ -114,12 +114,12 @@ fn a_channel_goes_by_a_broker_that_is_set() {
     assert_eq!(broker(Channel::Dispense), Some(Broker::Embedded));
     assert_eq!(broker(Channel::Claims), Some(Broker::Kafka));
     let rabbitmq = settings.brokers.rabbitmq.unwrap();
-    assert_eq!((rabbitmq.url, rabbitmq.partitions), (Secret::File(folder.path().join("url")), 4));
+    assert_eq!((rabbitmq.url, rabbitmq.partitions), (Reference::File(folder.path().join("url")), 4));
     let kafka = settings.brokers.kafka.unwrap();
     assert_eq!((kafka.prefix.as_str(), kafka.partitions, kafka.replicas, kafka.create), ("hub.", 6, 1, true));
     let (mechanism, user, password) = kafka.sasl.unwrap();
     assert_eq!((mechanism.as_str(), user.as_str()), ("SCRAM-SHA-512", "hub"));
-    assert_eq!(password, Secret::Environment("HUB_KAFKA".to_owned()));
+    assert_eq!(password, Reference::Variable("HUB_KAFKA".to_owned()));
 }
 
 #[test]

@@ -96,6 +96,7 @@ codes! {
     SEGMENT_MISSING = 143, "a segment or group that must be there and is not written";
     TOO_LONG = 144, "a text that is longer than its field";
     OUT_OF_ORDER = 145, "a segment that has no place where the file puts it";
+    OUTLINE = 146, "an outline that cannot be read";
     UNKNOWN_FRAGMENT = 147, "a fragment that does not exist";
     FRAGMENT_UNFIT = 148, "a fragment that does not fit where it is used";
     BASE = 149, "a mapping that cannot build on another in this way";

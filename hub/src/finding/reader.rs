@@ -224,6 +224,12 @@ impl<'r> Section<'r> {
         entries
     }
 
+    /// One key with its value, of whatever type.
+    pub fn entry(&mut self, key: &'static str) -> Option<Entry<'r>> {
+        let value = self.value(key)?;
+        Some(Entry { reader: self.reader, key: Text::new(key.to_owned(), self.key_span(key)), value })
+    }
+
     /// Whether the key is there.
     pub fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)

@@ -158,7 +158,7 @@ impl Recovery {
 
     async fn wait_until_through(&self) {
         let mut told = tokio::time::Instant::now();
-        while self.hub.metrics.in_flight.get() > 0 && self.hub.store.health().is_ok() {
+        while self.hub.metrics.in_flight.get() > 0 && !self.hub.store.has_ended() {
             if told.elapsed() > TELL_EVERY {
                 told = tokio::time::Instant::now();
                 tracing::info!(left = self.hub.metrics.in_flight.get(), "recovery goes on");

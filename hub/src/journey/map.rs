@@ -8,8 +8,7 @@
 use std::sync::Arc;
 
 use adapters::clock::Timestamp;
-use adapters::hl7v2;
-use adapters::{Document, Format};
+use adapters::{Document, Format, csv, hl7v2, xml};
 
 use super::blame::provoke;
 use super::hold::{CODE_CHARS_MAX, HELD_MAX, Place, View};
@@ -66,9 +65,17 @@ pub fn decode(live: &Live, message: &Journaled) -> Result<Document, Cause> {
                 .map(Document::Hl7v2)
                 .map_err(|error| Cause::new("HUB0403", error.reason))
         }
-        Format::FhirJson => serde_json::from_slice(&message.body)
+        Format::FhirJson | Format::Json => serde_json::from_slice(&message.body)
             .map(Document::Json)
             .map_err(|_| Cause::new("HUB0403", "the body is not JSON")),
+        Format::Xml => {
+            let read = xml::Document::read(message.body.clone());
+            read.map(Document::Xml).map_err(|error| Cause::new("HUB0403", error.reason))
+        }
+        Format::Csv => {
+            let read = csv::Document::read(message.body.clone());
+            read.map(Document::Csv).map_err(|error| Cause::new("HUB0403", error.reason))
+        }
     }
 }
 

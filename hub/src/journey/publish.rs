@@ -168,7 +168,7 @@ async fn due(hub: &Hub, aside: &Aside, channels: &[Channel]) -> Vec<Record> {
     if !any {
         return records;
     }
-    let mut left = 0;
+    let (mut left, mut looked) = (0, true);
     for channel in channels {
         match hub.store.open_deliveries(channel.name(), ASIDE_BATCH_MAX).await {
             Ok(open) => {
@@ -177,10 +177,14 @@ async fn due(hub: &Hub, aside: &Aside, channels: &[Channel]) -> Vec<Record> {
                     records.extend(record_if_due(hub, aside, &delivery, &stirred).await);
                 }
             }
-            Err(error) => tracing::warn!(%error, "cannot look for what stands aside"),
+            Err(error) => {
+                tracing::warn!(%error, "cannot look for what stands aside");
+                looked = false;
+            }
         }
     }
-    if left == 0 {
+    // What could not be looked at may be there.
+    if left == 0 && looked {
         aside.with(|state| state.any = !state.under_way.is_empty());
     }
     records

@@ -260,7 +260,7 @@ impl Intake for Receiver {
         };
         let of = Of { name: self.source.to_string() };
         self.hub().metrics.answer_time.get_or_create(&of).observe(begun.elapsed().as_secs_f64());
-        if self.hub().store.health().is_err() {
+        if self.hub().store.has_ended() {
             // Whether the disk has it is not known: a refusal could be untrue. The sender hears nothing from
             // now on, and asks again with the same control id.
             return Reply::default();

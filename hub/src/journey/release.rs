@@ -10,6 +10,7 @@ mod holding;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -24,6 +25,8 @@ use crate::store::{
 };
 use crate::telemetry::Metrics;
 
+/// Pause before a store that is away is asked again.
+const PAUSE_AFTER_FAILED_READ: Duration = Duration::from_millis(500);
 /// Held runs that are looked at between two batches.
 const LOOKED_AT_MAX: usize = 512;
 /// Held runs that are released in one transaction.
@@ -89,6 +92,11 @@ impl Shard {
         let rows = match self.hub.store.held(filter).await {
             Ok(rows) => rows,
             Err(error) if error.is_the_end() => return Err(error),
+            Err(error) if error.is_passing() => {
+                tracing::warn!(%error, "what is held cannot be read now");
+                tokio::time::sleep(PAUSE_AFTER_FAILED_READ).await;
+                return Ok(());
+            }
             Err(error) => {
                 tracing::error!(%error, "what is held cannot be read; it waits for the next reload or start");
                 self.holding.give_up();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::parse::{Body, DeclaredBlock, DeclaredEntry, DeclaredFile, DeclaredMapping, DeclaredRule, Formats, Head};
+use super::parse::{Body, DeclaredBlock, DeclaredEntry, DeclaredFile, DeclaredMapping, DeclaredRule, Documents, Head};
 use crate::finding::{Finding, Findings, SourceText, Text, codes, did_you_mean, one_of};
 
 /// The files of all mappings, by name.
@@ -36,10 +36,10 @@ impl Bases {
         let mut findings = Findings::new();
         let Some((file, _)) = self.files.get(name) else { return (None, findings) };
         let built = self.build(file, known, &mut vec![name], &mut findings);
-        let mapping = built.map(|(formats, body)| DeclaredMapping {
+        let mapping = built.map(|(documents, body)| DeclaredMapping {
             name: file.name.clone(),
             version: file.version,
-            formats,
+            documents,
             body,
             tests: file.tests.clone(),
         });
@@ -53,11 +53,11 @@ impl Bases {
         known: &[String],
         above: &mut Vec<&'f str>,
         findings: &mut Findings,
-    ) -> Option<(Formats, Body)> {
+    ) -> Option<(Documents, Body)> {
         let base = match &file.head {
-            Head::Own(formats) => {
+            Head::Own(documents) => {
                 refuse_left_out(&file.body, findings);
-                return Some((formats.clone(), file.body.clone()));
+                return Some((documents.clone(), file.body.clone()));
             }
             Head::Base(base) => base,
         };
@@ -78,8 +78,8 @@ impl Bases {
         };
         above.push(&found.name.value);
         // What is wrong with the base is told of the base.
-        let (formats, below) = self.build(found, known, above, &mut Findings::new())?;
-        Some((formats, built_on(&below, &file.body, findings)))
+        let (documents, below) = self.build(found, known, above, &mut Findings::new())?;
+        Some((documents, built_on(&below, &file.body, findings)))
     }
 }
 

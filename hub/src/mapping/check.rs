@@ -2,7 +2,8 @@
 //!
 //! In comes a mapping as its file has it; out goes the compiled mapping, or findings for all that is
 //! wrong with it. Promised: a mapping that compiled can run. Refused: unknown formats, targets that
-//! clash, lists put into single places, commands that no actor knows, targets that FHIR R4 does not have.
+//! clash, lists put into single places, commands that no actor knows, paths and targets that FHIR R4, HL7 v2 or an
+//! outline does not have.
 
 mod each;
 mod elements;
@@ -10,6 +11,7 @@ mod expectations;
 mod formats;
 mod given;
 mod level;
+mod outlines;
 mod resource;
 mod segments;
 
@@ -18,14 +20,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use adapters::fhir;
+use adapters::xml::Namespaces;
 
 use self::given::{Given, given, guards_of};
-use super::compile::{Compiled, Compiler, Ground};
+use self::level::Flat;
+use super::compile::{Compiled, Compiler, Ground, Known};
 use super::error::Place;
 use super::expression::ExpressionError;
 use super::fragments::Fragments;
 use super::interned::Interned;
 use super::layout::Clash;
+use super::outline::Outline;
 use super::parse::{DeclaredMapping, DeclaredRule};
 use super::plan::{Layout, Mapping, MessageType, Op, Rule, SourceFormat, TargetFormat};
 use super::tables::Tables;
@@ -44,17 +49,23 @@ pub(super) struct Checked {
     pub used_tables: Vec<String>,
 }
 
+/// What all mappings of a configuration share.
+#[derive(Clone, Copy)]
+pub(super) struct Shared<'s> {
+    pub fragments: &'s Fragments,
+    pub tables: &'s Tables,
+    pub interned: &'s Interned,
+    pub samples: &'s [Arc<SourceText>],
+}
+
 /// Checks and compiles a mapping.
-pub(super) fn check(
-    declared: &DeclaredMapping,
-    fragments: &Fragments,
-    tables: &Tables,
-    interned: &Interned,
-) -> Checked {
+pub(super) fn check(declared: &DeclaredMapping, shared: Shared<'_>) -> Checked {
+    let Shared { fragments, tables, interned, samples } = shared;
     let mut checker = Checker {
-        compiler: Compiler::new(&declared.formats.origin, tables, interned),
+        compiler: Compiler::new(&declared.documents.origin, tables, interned),
         file: &declared.body.origin,
         fragments,
+        samples,
         rules: Vec::new(),
         targets: Vec::new(),
         entries: 0,
@@ -73,6 +84,7 @@ struct Checker<'c> {
     /// The mapping's own file; rules may stand in that of its base too.
     file: &'c Arc<SourceText>,
     fragments: &'c Fragments,
+    samples: &'c [Arc<SourceText>],
     rules: Vec<Rule>,
     /// The target of each rule with its file, for findings.
     targets: Vec<(Text, Arc<SourceText>)>,
@@ -97,45 +109,82 @@ struct Level<'l> {
     /// The target of the blocks around, for errors: `note[].`
     prefix: &'l str,
     is_root: bool,
-    /// Whether segments are written, and not elements.
-    is_hl7: bool,
+    /// What is written.
+    writes: Writes<'l>,
+}
+
+/// What a mapping writes, as far as rules are concerned.
+#[derive(Clone, Copy)]
+enum Writes<'l> {
+    /// Segments.
+    Hl7,
+    /// A resource.
+    Fhir,
+    /// Elements without a grammar, and what an outline says of them.
+    Json(Option<&'l Outline>),
+    Xml(&'l Namespaces, Option<&'l Outline>),
+    /// Columns.
+    Csv(Option<&'l Outline>),
+}
+
+impl<'l> Writes<'l> {
+    fn of(to: &TargetFormat, namespaces: &'l Namespaces, outline: Option<&'l Outline>) -> Writes<'l> {
+        match to {
+            TargetFormat::Fhir(_) => Writes::Fhir,
+            TargetFormat::Hl7v2(_) => Writes::Hl7,
+            TargetFormat::Json => Writes::Json(outline),
+            TargetFormat::Xml(_) => Writes::Xml(namespaces, outline),
+            TargetFormat::Csv => Writes::Csv(outline),
+        }
+    }
 }
 
 impl<'c> Checker<'c> {
     fn mapping(&mut self, declared: &'c DeclaredMapping) -> Option<Mapping> {
-        let formats = &declared.formats;
-        let from = self.source_format(&formats.from);
-        let to = self.target_format(&formats.to, segments::written_version(&declared.body.rules));
+        let documents = &declared.documents;
+        let from = self.source_format(&documents.from);
+        let to = self.target_format(&documents.to, segments::written_version(&declared.body.rules));
         let (from, to) = (from?, to?);
         let (message, structures) = messages_of(&from);
-        let whole = Ground { structures: &structures, message: &message, ..Ground::of(from.path_kind()) };
-        let each = formats.each.as_ref().map(|each| (self.each(each, whole), self.place(&each.span)));
+        let mut settings = self.settings(documents, &from, &to);
+        let outline = self.source_outline(documents, &from, &settings);
+        let target_outline = self.target_outline(documents, &to, &settings);
+        let known = known_of(&from, outline.as_ref());
+        let whole = Ground {
+            structures: &structures,
+            message: &message,
+            known,
+            root: known,
+            has_rows: from == SourceFormat::Csv,
+            ..Ground::of(from.path_kind())
+        };
+        let each = documents.each.as_ref().map(|each| (self.each(each, whole), self.place(&each.span)));
         let ground = match &each {
             Some((Some(each), _)) => whole.at(each),
-            Some((None, _)) | None => whole,
+            Some((None, _)) => Ground { known: Known::Anything, ..whole },
+            None => whole,
         };
         let names = self.names(&declared.body, &Rc::default(), ground);
         let ground = Ground { names: Some(&names), ..ground };
-        self.compiler.source = Arc::clone(&formats.origin);
-        let when = formats.when.as_ref().map(|when| (self.compiler.condition(when, ground), self.place(&when.span)));
-        let within = match &to {
-            TargetFormat::Fhir(resource) => fhir::grammar::resource(resource),
-            TargetFormat::Hl7v2(_) => None,
-        };
+        self.compiler.source = Arc::clone(&documents.origin);
+        let when = documents.when.as_ref();
+        let when = when.map(|when| (self.compiler.condition(when, ground), self.place(&when.span)));
+        let within = if let TargetFormat::Fhir(resource) = &to { fhir::grammar::resource(resource) } else { None };
         let mut guards = Vec::new();
         if let Some((Some(condition), _)) = &when {
             guards_of(&condition.op, &mut guards);
         }
-        let origin = &formats.origin;
-        let is_hl7 = matches!(to, TargetFormat::Hl7v2(_));
-        let declared_to = &formats.to;
+        let origin = &documents.origin;
+        let namespaces = settings.namespaces.clone();
+        let writes = Writes::of(&to, &namespaces, target_outline.as_ref());
+        let declared_to = &documents.to;
         let level =
-            Level { ground, within, declared: declared_to, origin, guards: &guards, prefix: "", is_root: true, is_hl7 };
+            Level { ground, within, declared: declared_to, origin, guards: &guards, prefix: "", is_root: true, writes };
         let flat = self.flat(&declared.body, &names, level);
-        let layout = match &to {
-            TargetFormat::Fhir(_) => Layout::Json(self.resource(&flat, level)),
-            TargetFormat::Hl7v2(kind) => Layout::Hl7(self.segments(&flat, level, kind)),
-        };
+        let layout = self.layout(&flat, level, &to);
+        if let (TargetFormat::Csv, Layout::Json(shape)) = (&to, &layout) {
+            self.columns(shape, declared_to, &mut settings);
+        }
         self.warn_of_unused_names(&names);
         self.compiler.source = Arc::clone(&declared.body.origin);
         declared.tests.iter().for_each(|test| self.test(test, &to));
@@ -160,9 +209,19 @@ impl<'c> Checker<'c> {
             layout,
             systems: table("systems"),
             units: table("units"),
+            settings,
             tests: declared.tests.clone(),
             rules: std::mem::take(&mut self.rules),
         })
+    }
+
+    fn layout(&mut self, flat: &Flat<'c>, level: Level<'_>, to: &TargetFormat) -> Layout {
+        match to {
+            TargetFormat::Hl7v2(kind) => Layout::Hl7(self.segments(flat, level, kind)),
+            TargetFormat::Fhir(_) | TargetFormat::Json | TargetFormat::Xml(_) | TargetFormat::Csv => {
+                Layout::Json(self.resource(flat, level))
+            }
+        }
     }
 
     fn report(&mut self, code: Code, span: Range<usize>, message: String, help: Option<String>) {
@@ -225,6 +284,17 @@ impl<'c> Checker<'c> {
             self.report(codes::COMMAND, rule.expression.span.clone(), message, Some(help));
         }
         self.command = Some(self.add((compiled.op, compiled.source), COMMAND.to_owned(), &rule.target));
+    }
+}
+
+/// What is known of the documents that are read.
+fn known_of<'o>(from: &SourceFormat, outline: Option<&'o Outline>) -> Known<'o> {
+    let is_text = matches!(from, SourceFormat::Xml(_) | SourceFormat::Csv);
+    match (from, outline) {
+        (SourceFormat::Fhir(resource), _) => fhir::grammar::resource(resource).map_or(Known::Anything, Known::Fhir),
+        (_, Some(outline)) => Known::Outline { outline, is_text },
+        (SourceFormat::Xml(_) | SourceFormat::Csv, None) => Known::Texts,
+        (SourceFormat::Hl7v2(_) | SourceFormat::Event | SourceFormat::Json, None) => Known::Anything,
     }
 }
 

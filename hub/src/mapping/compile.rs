@@ -6,10 +6,12 @@
 
 mod calls;
 mod idle;
+mod known;
 mod literals;
 mod paths;
 mod table_codes;
 
+pub(super) use known::Known;
 pub(super) use paths::nearby;
 
 use std::collections::BTreeSet;
@@ -21,7 +23,7 @@ use super::functions::Kind;
 use super::interned::Interned;
 use super::json_path::JsonPath;
 use super::names::{Named, Names};
-use super::plan::{Each, Op, Variable};
+use super::plan::{Each, Leaf, Op, Variable};
 use super::tables::Tables;
 use crate::finding::{Code, Finding, Findings, SourceText, Text, codes, did_you_mean, one_of};
 
@@ -42,12 +44,29 @@ pub(super) struct Ground<'g> {
     pub names: Option<&'g Names>,
     /// How many blocks are around.
     pub depth: usize,
+    /// What the item in hand is, in JSON.
+    pub known: Known<'g>,
+    /// What the whole document is, in JSON.
+    pub root: Known<'g>,
+    /// Whether the document has rows, whose number is `$row`.
+    pub has_rows: bool,
 }
 
 impl Ground<'_> {
     /// Outside any block, without names.
     pub fn of(kind: PathKind) -> Ground<'static> {
-        Ground { kind, structures: &[], item: None, is_condition: false, message: "", names: None, depth: 0 }
+        Ground {
+            kind,
+            structures: &[],
+            item: None,
+            is_condition: false,
+            message: "",
+            names: None,
+            depth: 0,
+            known: Known::Anything,
+            root: Known::Anything,
+            has_rows: false,
+        }
     }
 }
 
@@ -57,7 +76,12 @@ impl<'g> Ground<'g> {
         match each {
             Each::Here => self,
             Each::Field { datatype, .. } => Ground { item: Some(*datatype), ..self },
-            Each::Group { .. } | Each::Items(_) => Ground { item: None, ..self },
+            Each::Group { .. } => Ground { item: None, ..self },
+            // What is wrong with the path was told where it stands.
+            Each::Items(path) => {
+                let known = self.lead(path).map_or(Known::Anything, |led| led.known);
+                Ground { item: None, known, ..self }
+            }
         }
     }
 }
@@ -242,13 +266,18 @@ impl Walk<'_, '_> {
         if let Some(named) = self.ground.names.and_then(|names| names.find(name)) {
             return self.named(named);
         }
+        if name == "row" && self.ground.has_rows {
+            let path = Box::new(JsonPath::of_name(adapters::csv::NUMBER));
+            return Some((Op::Json { path, all: false, leaf: Leaf::Number }, Kind::Number, false));
+        }
         let part = match Variable::of(name) {
             Some(Variable::Index) => (Op::Variable(Variable::Index), Kind::Number, false),
             Some(variable) => (Op::Variable(variable), Kind::Text, false),
             None => {
                 let written = format!("${name}");
                 let own: Vec<String> = self.ground.names.map(Names::written).unwrap_or_default();
-                let all = || own.iter().map(String::as_str).chain(Variable::WRITTEN);
+                let row = self.ground.has_rows.then_some(adapters::csv::NUMBER);
+                let all = || own.iter().map(String::as_str).chain(Variable::WRITTEN).chain(row);
                 let help = did_you_mean(&written, all()).unwrap_or_else(|| format!("write {}", one_of(all())));
                 self.report(codes::EXPRESSION, span, format!("there is no `{written}`"), Some(help));
                 return None;
@@ -275,17 +304,7 @@ impl Walk<'_, '_> {
         self.first_path.get_or_insert_with(|| text.to_owned());
         let from_root = text.starts_with("$.");
         match self.ground.kind {
-            PathKind::Json => match JsonPath::parse(text) {
-                Ok(path) => {
-                    let all = path.is_repeating();
-                    Some((Op::Json { path: Box::new(path), all }, Kind::Any, all))
-                }
-                Err(error) => {
-                    let place = span.start.saturating_add(error.span.start)..span.start.saturating_add(error.span.end);
-                    self.report(codes::SOURCE_PATH, &place, error.message, error.help);
-                    None
-                }
-            },
+            PathKind::Json => self.json_path(text, span),
             PathKind::Hl7 if text.starts_with('.') => self.relative_part(text, span),
             PathKind::Hl7 => match self.compiler.interned.path(text.strip_prefix("$.").unwrap_or(text)) {
                 Ok(path) => {
@@ -308,6 +327,35 @@ impl Walk<'_, '_> {
                 }
             },
         }
+    }
+
+    fn json_path(&mut self, text: &str, span: &std::ops::Range<usize>) -> Part {
+        let place = |inner: &std::ops::Range<usize>| {
+            span.start.saturating_add(inner.start)..span.start.saturating_add(inner.end)
+        };
+        let path = match JsonPath::parse(text) {
+            Ok(path) => path,
+            Err(error) => {
+                self.report(codes::SOURCE_PATH, &place(&error.span), error.message, error.help);
+                return None;
+            }
+        };
+        let led = match self.ground.lead(&path) {
+            Ok(led) => led,
+            Err(astray) => {
+                self.report(codes::NO_ELEMENT, &place(&astray.span), astray.message, astray.help);
+                return None;
+            }
+        };
+        let (leaf, all) = (led.known.leaf(), path.is_repeating());
+        let kind = match leaf {
+            Leaf::Unknown => Kind::Any,
+            Leaf::Text => Kind::Text,
+            Leaf::Number => Kind::Number,
+            Leaf::Boolean => Kind::Boolean,
+            Leaf::Structure(_) => Kind::Structure,
+        };
+        Some((Op::Json { path: Box::new(path), all, leaf }, kind, led.is_many))
     }
 
     /// `.`, `.4` or `.4.1` in a block over the repetitions of a field.

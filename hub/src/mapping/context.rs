@@ -66,7 +66,8 @@ pub struct Output {
     pub format: Format,
     /// What the domain actor shall do with it: `create`, `cancel`, ...
     pub command: Option<String>,
-    /// FHIR resource type (`MedicationRequest`), HL7 v2 message type (`RRE^O12`) or event type.
+    /// FHIR resource type (`MedicationRequest`), HL7 v2 message type (`RRE^O12`), event type, root
+    /// element of XML, `json` or `csv`.
     pub resource_type: String,
 }
 

@@ -24,6 +24,9 @@ use super::value::{Field, Val, compare_numbers};
 pub(super) enum Ground<'r> {
     Hl7(Message<'r>),
     Json(&'r Json),
+    /// The content of the root element. A path without a number leads to the first element, and an element with
+    /// attributes is its text.
+    Xml(&'r Json),
 }
 
 /// Where in the document a rule stands.
@@ -60,7 +63,7 @@ impl<'r> Evaluator<'r> {
     pub fn start(&self) -> Position<'r> {
         match self.ground {
             Ground::Hl7(message) => Position { scope: Some(message.whole()), item: Item::Nothing, number: 1 },
-            Ground::Json(root) => Position { scope: None, item: Item::Json(root), number: 1 },
+            Ground::Json(root) | Ground::Xml(root) => Position { scope: None, item: Item::Json(root), number: 1 },
         }
     }
 
@@ -75,7 +78,7 @@ impl<'r> Evaluator<'r> {
     /// The places that a block or a mapping repeats over.
     pub fn positions(&self, each: &Each, at: &Position<'r>) -> Vec<Position<'r>> {
         match (each, self.ground, at.scope) {
-            (Each::Here, Ground::Hl7(_) | Ground::Json(_), _) => vec![Position { number: 1, ..*at }],
+            (Each::Here, Ground::Hl7(_) | Ground::Json(_) | Ground::Xml(_), _) => vec![Position { number: 1, ..*at }],
             (Each::Group { names, from_root }, Ground::Hl7(message), Some(scope)) => {
                 let mut scopes = vec![if *from_root { message.whole() } else { scope }];
                 for name in names {
@@ -91,7 +94,7 @@ impl<'r> Evaluator<'r> {
                 let fields = values.map(|value| Item::Field(Field { value, datatype: *datatype }));
                 fields.map(|item| Position { scope: at.scope, item, number: 1 }).collect()
             }
-            (Each::Items(path), Ground::Json(root), _) => {
+            (Each::Items(path), Ground::Json(root) | Ground::Xml(root), _) => {
                 let start = if path.from_root { root } else { at.json(root) };
                 let items = path.find_all(start).into_iter().flat_map(|json| match json {
                     Json::Array(items) => items.iter().collect(),
@@ -100,9 +103,11 @@ impl<'r> Evaluator<'r> {
                 });
                 items.map(|item| Position { scope: None, item: Item::Json(item), number: 1 }).collect()
             }
-            (Each::Group { .. } | Each::Field { .. } | Each::Items(_), Ground::Hl7(_) | Ground::Json(_), _) => {
-                Vec::new()
-            }
+            (
+                Each::Group { .. } | Each::Field { .. } | Each::Items(_),
+                Ground::Hl7(_) | Ground::Json(_) | Ground::Xml(_),
+                _,
+            ) => Vec::new(),
         }
     }
 
@@ -123,7 +128,7 @@ impl<'r> Evaluator<'r> {
                 self.field(path, *datatype, *all, within)
             }
             Op::Part { component, subcomponent, datatype } => self.part(*component, *subcomponent, *datatype, at),
-            Op::Json { path, all } => self.json(path, *all, at),
+            Op::Json { path, all, .. } => self.json(path, *all, at),
             Op::Call(call) => self.call(call, at)?,
             Op::Attempt(value) => self.attempt(value, at)?,
             Op::FirstOf(parts) => {
@@ -205,7 +210,7 @@ impl<'r> Evaluator<'r> {
         let segments = at.scope.map(|scope| scope.segment_range()).unwrap_or_default();
         match (at.item, self.ground) {
             (Item::Field(field), _) => format!("{}-{} {:?}", segments.start, segments.end, field.value.span()),
-            (Item::Json(json), Ground::Json(root)) => json_path::place_of(json, root),
+            (Item::Json(json), Ground::Json(root) | Ground::Xml(root)) => json_path::place_of(json, root),
             (Item::Nothing | Item::Json(_), _) => format!("{}-{}", segments.start, segments.end),
         }
     }
@@ -251,9 +256,17 @@ impl<'r> Evaluator<'r> {
     }
 
     fn json(&self, path: &super::json_path::JsonPath, all: bool, at: &Position<'r>) -> Val<'r> {
-        let Ground::Json(root) = self.ground else { return Val::Absent };
+        let (root, is_xml) = match self.ground {
+            Ground::Json(root) => (root, false),
+            Ground::Xml(root) => (root, true),
+            Ground::Hl7(_) => return Val::Absent,
+        };
         let start = if path.from_root { root } else { at.json(root) };
-        let found = if all { path.find_all(start) } else { path.find(start).into_iter().collect() };
+        let mut found = if all { path.find_all(start) } else { path.find(start).into_iter().collect() };
+        if is_xml {
+            let one = |json: &'r Json| json.as_array().map_or(Some(json), |items| items.first());
+            found = found.into_iter().filter_map(one).map(json_path::own_text).collect();
+        }
         if let Some(recorder) = self.recorder {
             recorder.borrow_mut().read_json(&path.to_string(), &found);
         }

@@ -1,7 +1,7 @@
 //! The mappings and tables of a configuration.
 //!
-//! In come the texts of `mappings/*.toml`, of `mappings/tables/*.toml` and of fragments in the other folders below
-//! `mappings/`; out go compiled mappings by name.
+//! In come the texts of `mappings/*.toml`, of `mappings/tables/*.toml`, of fragments in the other folders below
+//! `mappings/`, and samples beside them; out go compiled mappings by name.
 //! Promised: every file is read, whatever is wrong with another. Refused: two mappings of one name.
 
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::bases::Bases;
-use super::check::check;
+use super::check::{Shared, check};
 use super::compile::{Compiler, Ground};
 use super::expression::PathKind;
 use super::fragments::Fragments;
@@ -44,6 +44,7 @@ impl MappingFiles {
         mapping_files: &[Arc<SourceText>],
         fragment_files: &[Arc<SourceText>],
         table_files: &[Arc<SourceText>],
+        samples: &[Arc<SourceText>],
     ) -> (MappingFiles, Findings) {
         let (tables, mut findings) = Tables::read(table_files);
         let (fragments, fragment_findings) = Fragments::read(fragment_files);
@@ -70,7 +71,7 @@ impl MappingFiles {
             let is_whole = is_whole && !found.has_errors();
             findings.extend(found);
             let Some(declared) = declared else { continue };
-            let checked = check(&declared, &files.fragments, &files.tables, &files.interned);
+            let checked = check(&declared, files.shared(samples));
             // What is missing may be what could not be read.
             if is_whole && !checked.findings.has_errors() {
                 findings.extend(checked.missing);
@@ -98,6 +99,10 @@ impl MappingFiles {
         }
         self.names.push(name.clone());
         findings
+    }
+
+    fn shared<'s>(&'s self, samples: &'s [Arc<SourceText>]) -> Shared<'s> {
+        Shared { fragments: &self.fragments, tables: &self.tables, interned: &self.interned, samples }
     }
 
     /// Compiles a question of documents of one kind. What is wrong with it is added to `findings`.

@@ -2,8 +2,11 @@
 //!
 //! In comes the text of a path; out goes a compiled path that reads from a document. Promised: a name
 //! asked of a list is asked of its first item, as HL7 v2 paths do; `[*]` asks all. Indexes count from 0.
-//! Refused: anything else.
+//! Names with blanks or signs stand in quotes behind a dot: `."Trade name"`. Refused: anything else.
 
+use std::ops::Range;
+
+use adapters::xml;
 use serde_json::Value as Json;
 
 use super::expression::ExpressionError;
@@ -18,10 +21,13 @@ pub(super) struct JsonPath {
     /// Whether the path starts at the root although a block has set another start.
     pub from_root: bool,
     steps: Vec<Step>,
+    /// Where each step stands in the text, in bytes.
+    places: Vec<Range<usize>>,
 }
 
+/// One step of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Step {
+pub(super) enum Step {
     Name(String),
     Index(usize),
     Every,
@@ -36,12 +42,13 @@ impl JsonPath {
         if from_root && !reader.rest().starts_with('.') {
             return Err(reader.error("`.` and a name after `$`"));
         }
-        let mut steps = Vec::new();
+        let (mut steps, mut places) = (Vec::new(), Vec::new());
         if !from_root && text == "." {
-            return Ok(JsonPath { text: text.to_owned(), from_root, steps });
+            return Ok(JsonPath { text: text.to_owned(), from_root, steps, places });
         }
         let mut needs_name = !reader.take(".") || !reader.rest().starts_with('[');
         while !reader.rest().is_empty() || needs_name {
+            let start = reader.at;
             if needs_name {
                 steps.push(Step::Name(reader.name()?));
             } else if reader.take("[") {
@@ -49,12 +56,24 @@ impl JsonPath {
             } else {
                 return Err(reader.error("`.`, `[` or the end"));
             }
+            places.push(start..reader.at);
             needs_name = reader.take(".");
             if steps.len() > STEPS_MAX {
                 return Err(ExpressionError::new(0..text.len(), format!("a path has at most {STEPS_MAX} steps")));
             }
         }
-        Ok(JsonPath { text: text.to_owned(), from_root, steps })
+        Ok(JsonPath { text: text.to_owned(), from_root, steps, places })
+    }
+
+    /// A path of one name, whatever letters it has.
+    pub fn of_name(name: &str) -> JsonPath {
+        let (text, place) = (name.to_owned(), 0..name.len());
+        JsonPath { steps: vec![Step::Name(text.clone())], text, from_root: false, places: vec![place] }
+    }
+
+    /// Its steps, and where in its text they stand.
+    pub fn steps(&self) -> impl Iterator<Item = (&Step, Range<usize>)> {
+        self.steps.iter().zip(self.places.iter().cloned())
     }
 
     /// Whether the path asks for several.
@@ -105,11 +124,22 @@ fn follow_all<'j>(json: &'j Json, step: &Step) -> Vec<&'j Json> {
         Step::Where { names, equal, text } => {
             let meets = |item: &&Json| {
                 let found = names.iter().try_fold(*item, |part, name| first(part)?.get(name));
-                (found.and_then(Json::as_str) == Some(text.as_str())) == *equal
+                let is_it = match found.map(own_text) {
+                    Some(Json::String(own)) => own == text,
+                    Some(Json::Bool(own)) => own.to_string() == *text,
+                    Some(Json::Number(own)) => own.to_string() == *text,
+                    Some(Json::Null | Json::Array(_) | Json::Object(_)) | None => false,
+                };
+                is_it == *equal
             };
             items().into_iter().filter(meets).collect()
         }
     }
+}
+
+/// The text of an XML element that has attributes or elements too; anything else as it is.
+pub(super) fn own_text(json: &Json) -> &Json {
+    json.get(xml::TEXT).unwrap_or(json)
 }
 
 fn first(json: &Json) -> Option<&Json> {
@@ -179,10 +209,24 @@ impl<'t> Reader<'t> {
         ExpressionError::new(self.at..self.at.saturating_add(width), message)
     }
 
+    /// `value`, `@id`, `claim-id`, `c:Claim`, `"Trade name"`
     fn name(&mut self) -> Result<String, ExpressionError> {
+        if self.take("\"") {
+            let Some((name, _)) = self.rest().split_once('"').filter(|(name, _)| !name.is_empty()) else {
+                return Err(self.error("a name and a closing quote"));
+            };
+            self.at = self.at.saturating_add(name.len()).saturating_add(1);
+            return Ok(name.to_owned());
+        }
         let rest = self.rest();
-        let length = rest.find(|letter: char| !(letter.is_alphanumeric() || letter == '_')).unwrap_or(rest.len());
-        let name = rest.get(..length).unwrap_or_default();
+        let is_letter = |letter: char| letter.is_alphanumeric() || letter == '_';
+        let is_inside = |at: usize, letter: char| match letter {
+            '@' => at == 0,
+            '-' | ':' => at > 0 && rest.get(at.saturating_add(1)..).is_some_and(|after| after.starts_with(is_letter)),
+            _ => is_letter(letter),
+        };
+        let length = rest.char_indices().find(|(at, letter)| !is_inside(*at, *letter)).map_or(rest.len(), |(at, _)| at);
+        let name = rest.get(..length).filter(|name| *name != "@").unwrap_or_default();
         if name.is_empty() {
             return Err(self.error("a name"));
         }
@@ -254,6 +298,8 @@ mod tests {
             "id": "1",
             "identifier": [{"system": "a", "value": "A"}, {"system": "b", "type": {"text": "T"}, "value": "B"}],
             "note": [{"text": "x"}, {"text": "y"}],
+            "Trade name": {"a-b": 1, "#text": "t"}, "@v": true, "x:y": "z",
+            "flags": [{"on": false, "k": "1"}, {"on": true, "k": "2"}],
         });
         let table = [
             ("id", json!(["1"])),
@@ -263,6 +309,11 @@ mod tests {
             ("identifier[type.text = 'T'].value", json!(["B"])),
             ("identifier[system != \"b\"].value", json!(["A"])),
             ("note[*].text", json!(["x", "y"])),
+            (".\"Trade name\"", json!([{"a-b": 1, "#text": "t"}])),
+            ("$.\"Trade name\".a-b", json!([1])),
+            ("@v", json!([true])),
+            ("x:y", json!(["z"])),
+            ("flags[on = \"true\"].k", json!(["2"])),
             ("missing.thing[2]", json!([])),
         ];
         for (path, expected) in table {
@@ -291,6 +342,9 @@ mod tests {
             ("$a", 1),
             ("a[0]b", 4),
             ("a.", 2),
+            ("a.\"b", 3),
+            ("a-", 1),
+            ("a@b", 1),
         ] {
             assert_eq!(JsonPath::parse(path).unwrap_err().span.start, at, "{path}");
         }

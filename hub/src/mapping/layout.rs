@@ -12,6 +12,7 @@ use indexmap::IndexMap;
 
 use super::expression::ExpressionError;
 use super::functions::Kind;
+use super::json_path::{self, JsonPath};
 use super::plan::{Block, Items, Key, PartPlan, Shape};
 use super::write::write_text;
 
@@ -52,6 +53,27 @@ pub(super) fn read_json_target(text: &str) -> Result<Vec<Step>, ExpressionError>
         return Err(ExpressionError::new(0..text.len(), format!("a target has at most {STEPS_MAX} steps")));
     }
     Ok(steps)
+}
+
+/// A target where there is no grammar: `Header.SenderID`, `Claim[0].@id`, `c:Claim`, `"odd name".x`. No step stands for
+/// the place itself, `.`.
+pub(super) fn read_plain_target(text: &str) -> Result<Vec<Step>, ExpressionError> {
+    let path = JsonPath::parse(text)?;
+    if path.from_root {
+        return Err(ExpressionError::new(0..1, "a target begins where its block writes"));
+    }
+    let read = |(step, span): (&json_path::Step, Range<usize>)| match step {
+        json_path::Step::Name(name) => Ok(Step::Name(name.clone())),
+        json_path::Step::Index(index) if *index <= INDEX_MAX => Ok(Step::Index(*index)),
+        json_path::Step::Index(_) => {
+            Err(ExpressionError::new(span, format!("a target has indexes from [0] to [{INDEX_MAX}]")))
+        }
+        json_path::Step::Every | json_path::Step::Where { .. } => {
+            let error = ExpressionError::new(span, "a target names its place");
+            Err(error.with_help("a list from the source fills the element itself: leave the brackets out"))
+        }
+    };
+    path.steps().map(read).collect()
 }
 
 fn read_index(text: &str, place: Range<usize>) -> Result<usize, ExpressionError> {

@@ -109,6 +109,7 @@ impl<'t> Lexer<'t> {
             '"' | '\'' => self.scan_text(first)?,
             '$' => self.scan_variable()?,
             '.' => self.scan_path()?,
+            '@' if self.kind == PathKind::Json => self.scan_path()?,
             _ if first.is_ascii_digit() => self.scan_number(),
             '-' if self.peeks_digit_after(1) => self.scan_number(),
             _ if first.is_alphabetic() || first == '_' => self.scan_word()?,
@@ -189,11 +190,18 @@ impl<'t> Lexer<'t> {
             let mut letters = self.rest().chars();
             let letter = letters.next();
             let after = letters.next();
+            let is_json = self.kind == PathKind::Json;
             let goes_on = match letter {
                 Some('[') => {
                     self.skip_filter()?;
                     continue;
                 }
+                Some('"') if is_json && self.slice(start..self.at).ends_with('.') => {
+                    self.skip_name()?;
+                    continue;
+                }
+                Some('-' | ':') if is_json => after.is_some_and(|next| next.is_alphanumeric() || next == '_'),
+                Some('@') => is_json && (self.at == start || self.slice(start..self.at).ends_with('.')),
                 Some('-') => after.is_some_and(|next| next.is_ascii_alphanumeric()),
                 Some('$') => self.at == start,
                 Some('.') => true,
@@ -205,6 +213,18 @@ impl<'t> Lexer<'t> {
             }
             self.at = self.at.saturating_add(letter.map_or(0, char::len_utf8));
         }
+    }
+
+    /// Skips a name in quotes: `."Trade name"`.
+    fn skip_name(&mut self) -> Result<(), ExpressionError> {
+        let start = self.at;
+        let length = self.rest().get(1..).and_then(|rest| rest.find('"'));
+        let Some(length) = length else {
+            let error = ExpressionError::new(start..self.text.len(), "a name begins here and does not end");
+            return Err(error.with_help("close it with \""));
+        };
+        self.at = start.saturating_add(length).saturating_add(2);
+        Ok(())
     }
 
     /// Skips `[...]`, in which quoted texts may hold anything.

@@ -4,16 +4,16 @@
 //! and sources, and a list of filled fields that no rule read. Promised: places only, no values (H10); a
 //! run that is not watched pays nothing. Refused: nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use adapters::Document;
-use adapters::hl7v2;
+use adapters::{csv, hl7v2, xml};
 use serde_json::Value as Json;
 
 use super::error::Place;
+use super::evaluate::Ground;
 use super::tables::Table;
 
 /// Fields that the hub itself reads of every HL7 v2 message, by segment.
@@ -74,7 +74,7 @@ impl Eq for Called {}
 pub struct Origin {
     /// The path as the rule has it.
     pub path: String,
-    /// The bytes of an HL7 v2 message that were found there; empty for JSON.
+    /// The bytes of an HL7 v2 message that were found there; empty for other formats.
     pub spans: Vec<Range<usize>>,
 }
 
@@ -83,7 +83,7 @@ pub struct Origin {
 pub struct Nowhere {
     /// Its path: `PID-3[2]`, `identifier[0].use`.
     pub path: String,
-    /// Its bytes in an HL7 v2 message; empty for JSON.
+    /// Its bytes in an HL7 v2 message; empty for other formats.
     pub span: Range<usize>,
 }
 
@@ -163,10 +163,10 @@ impl Recorder {
         self.written.push(Written { output, target, rule, sources, functions });
     }
 
-    pub fn finish(self, document: &Document) -> Lineage {
-        let nowhere = match document {
-            Document::Hl7v2(document) => unread_fields(document, &self.spans),
-            Document::Json(json) => unread_values(json, &self.values),
+    pub fn finish(self, ground: Ground<'_>) -> Lineage {
+        let nowhere = match ground {
+            Ground::Hl7(message) => unread_fields(message, &self.spans),
+            Ground::Json(root) | Ground::Xml(root) => unread_values(root, &self.values),
         };
         Lineage { written: self.written, nowhere }
     }
@@ -176,8 +176,7 @@ fn address(json: &Json) -> usize {
     std::ptr::from_ref(json).addr()
 }
 
-fn unread_fields(document: &hl7v2::Document, read: &[Range<usize>]) -> Vec<Nowhere> {
-    let message = document.message();
+fn unread_fields(message: hl7v2::Message<'_>, read: &[Range<usize>]) -> Vec<Nowhere> {
     let mut nowhere = Vec::new();
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     for segment in message.segments() {
@@ -226,6 +225,7 @@ fn unread_parts(path: &str, repetition: hl7v2::Value<'_>, read: &[Range<usize>],
 }
 
 fn unread_values(root: &Json, read: &[usize]) -> Vec<Nowhere> {
+    let read: HashSet<usize> = read.iter().copied().collect();
     let mut nowhere = Vec::new();
     let mut open = vec![(String::new(), root)];
     while let Some((path, json)) = open.pop() {
@@ -234,10 +234,9 @@ fn unread_values(root: &Json, read: &[usize]) -> Vec<Nowhere> {
         }
         match json {
             Json::Object(fields) => {
-                let parts = fields.iter().rev();
-                open.extend(parts.map(|(name, value)| {
-                    (if path.is_empty() { name.clone() } else { format!("{path}.{name}") }, value)
-                }));
+                // The number of a row of CSV is no part of the file.
+                let parts = fields.iter().rev().filter(|(name, _)| *name != csv::NUMBER);
+                open.extend(parts.map(|(name, value)| (below(&path, name), value)));
             }
             Json::Array(items) => {
                 open.extend(items.iter().enumerate().rev().map(|(index, value)| (format!("{path}[{index}]"), value)));
@@ -247,4 +246,15 @@ fn unread_values(root: &Json, read: &[usize]) -> Vec<Nowhere> {
         }
     }
     nowhere
+}
+
+/// The path of an element, as paths write it: an element's own text is the element.
+fn below(path: &str, name: &str) -> String {
+    let is_plain = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '-' | ':' | '@');
+    match name {
+        xml::TEXT => path.to_owned(),
+        _ if !name.chars().all(is_plain) => format!("{path}.\"{name}\""),
+        _ if path.is_empty() => name.to_owned(),
+        _ => format!("{path}.{name}"),
+    }
 }

@@ -5,8 +5,11 @@
 
 mod body;
 mod expectations;
+mod formats;
 
 use std::sync::Arc;
+
+use adapters::csv;
 
 use self::expectations::read_test;
 use super::tables::Table;
@@ -27,18 +30,23 @@ pub(super) struct DeclaredFile {
 /// What a mapping reads and writes.
 #[derive(Clone, Debug)]
 pub(super) enum Head {
-    Own(Formats),
+    Own(Documents),
     /// All that this mapping does, and what its file says instead or besides.
     Base(Text),
 }
 
-/// `from`, `to`, `each` and `when`.
+/// `from`, `to`, `each`, `when`, and what is known of documents without a grammar.
 #[derive(Clone, Debug)]
-pub(super) struct Formats {
+pub(super) struct Documents {
     /// The file that they stand in.
     pub origin: Arc<SourceText>,
     pub from: Text,
     pub to: Text,
+    /// What the documents that are read have: names, or a sample.
+    pub outline: Vec<Text>,
+    /// What those that are written have.
+    pub target_outline: Vec<Text>,
+    pub formats: DeclaredFormats,
     pub each: Option<Text>,
     pub when: Option<Text>,
 }
@@ -48,9 +56,26 @@ pub(super) struct Formats {
 pub(super) struct DeclaredMapping {
     pub name: Text,
     pub version: u64,
-    pub formats: Formats,
+    pub documents: Documents,
     pub body: Body,
     pub tests: Vec<DeclaredTest>,
+}
+
+/// `[csv]` and `[xml]`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct DeclaredFormats {
+    pub csv: Option<(Text, csv::Options)>,
+    pub xml: Option<DeclaredXml>,
+}
+
+/// `[xml]`: its place, and what it says.
+#[derive(Clone, Debug)]
+pub(super) struct DeclaredXml {
+    pub key: Text,
+    /// The namespace of what is written.
+    pub namespace: Option<String>,
+    /// Prefixes and their namespaces.
+    pub namespaces: Vec<(String, String)>,
 }
 
 /// A fragment: rules that mappings share.
@@ -172,7 +197,7 @@ pub(super) fn parse(source: &Arc<SourceText>) -> (Option<DeclaredFile>, Findings
         }
         let head = match root.text("base") {
             Some(base) => Some(Head::Base(base)),
-            None => read_formats(&mut root, source).map(Head::Own),
+            None => read_documents(&mut root, source).map(Head::Own),
         };
         let _why = root.text("why");
         let body = Body::read(&mut root, 0);
@@ -188,12 +213,16 @@ pub(super) fn parse(source: &Arc<SourceText>) -> (Option<DeclaredFile>, Findings
     (read.flatten(), findings)
 }
 
-fn read_formats(root: &mut Section<'_>, source: &Arc<SourceText>) -> Option<Formats> {
+fn read_documents(root: &mut Section<'_>, source: &Arc<SourceText>) -> Option<Documents> {
     let from = root.required_text("from");
     let to = root.required_text("to");
+    let outline = root.texts("outline").unwrap_or_default();
+    let target_outline = root.texts("target_outline").unwrap_or_default();
+    let formats = formats::read(root);
     let each = root.text("each");
     let when = root.text("when");
-    Some(Formats { origin: Arc::clone(source), from: from?, to: to?, each, when })
+    let origin = Arc::clone(source);
+    Some(Documents { origin, from: from?, to: to?, outline, target_outline, formats, each, when })
 }
 
 /// `[table.NAME]`: as a file in `mappings/tables` has it, without its name.

@@ -4,13 +4,16 @@
 //! Promised: immutable, shared between threads; paths are read, functions and tables resolved, targets
 //! laid out as the tree that is written.
 
+mod formats;
+
 use std::sync::Arc;
 
 use adapters::hl7v2::Path;
-use adapters::hl7v2::grammar::Version;
 
+pub use self::formats::{MessageType, SourceFormat, TargetFormat};
+use super::documents::Settings;
 use super::error::Place;
-use super::expression::{Comparison, PathKind};
+use super::expression::Comparison;
 use super::fields::DataType;
 use super::functions::Function;
 use super::json_path::JsonPath;
@@ -38,6 +41,8 @@ pub struct Mapping {
     pub(super) layout: Layout,
     pub(super) systems: Option<Arc<Table>>,
     pub(super) units: Option<Arc<Table>>,
+    /// What it says of its formats.
+    pub(super) settings: Settings,
     pub(super) tests: Vec<DeclaredTest>,
 }
 
@@ -50,78 +55,6 @@ impl Mapping {
     /// Whether its outputs carry a command.
     pub fn names_command(&self) -> bool {
         self.command.is_some()
-    }
-}
-
-/// What a mapping reads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SourceFormat {
-    /// HL7 v2 messages of some types: `RDE^O11`.
-    Hl7v2(Vec<MessageType>),
-    /// FHIR R4 resources of a type.
-    Fhir(String),
-    /// Events of the hub: CloudEvents 1.0 in JSON.
-    Event,
-}
-
-/// What a mapping writes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TargetFormat {
-    /// A FHIR R4 resource of a type, as JSON.
-    Fhir(String),
-    /// An HL7 v2 message of a type.
-    Hl7v2(MessageType),
-}
-
-/// `RDE^O11`, and the structure that the standard gives it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MessageType {
-    /// MSH-9.1.
-    pub code: String,
-    /// MSH-9.2.
-    pub trigger: String,
-    /// MSH-9.3, if the structure is known.
-    pub structure: Option<&'static str>,
-    /// MSH-12: in which version it is written.
-    pub version: Version,
-}
-
-impl MessageType {
-    /// Whether these are its code and its trigger, which some senders write in small letters.
-    fn is_of(&self, code: &str, trigger: &str) -> bool {
-        self.code.eq_ignore_ascii_case(code) && self.trigger.eq_ignore_ascii_case(trigger)
-    }
-
-    /// `RDE^O11`
-    pub fn name(&self) -> String {
-        format!("{}^{}", self.code, self.trigger)
-    }
-}
-
-impl SourceFormat {
-    /// Whether it takes HL7 v2 messages of this type.
-    pub fn takes_message(&self, code: &str, trigger: &str) -> bool {
-        match self {
-            SourceFormat::Hl7v2(kinds) => kinds.iter().any(|kind| kind.is_of(code, trigger)),
-            SourceFormat::Fhir(_) | SourceFormat::Event => false,
-        }
-    }
-
-    pub(super) fn path_kind(&self) -> PathKind {
-        match self {
-            SourceFormat::Hl7v2(_) => PathKind::Hl7,
-            SourceFormat::Fhir(_) | SourceFormat::Event => PathKind::Json,
-        }
-    }
-}
-
-impl TargetFormat {
-    /// FHIR resource type, or HL7 v2 message type with `^`.
-    pub fn resource_type(&self) -> String {
-        match self {
-            TargetFormat::Fhir(resource) => resource.clone(),
-            TargetFormat::Hl7v2(message) => message.name(),
-        }
     }
 }
 
@@ -277,6 +210,7 @@ pub(super) enum Op {
     Json {
         path: Box<JsonPath>,
         all: bool,
+        leaf: Leaf,
     },
     Call(Box<Call>),
     /// The value, or nothing when a function cannot read what it is given.
@@ -301,6 +235,18 @@ pub(super) enum Op {
     Not(Box<Op>),
     And(Vec<Op>),
     Or(Vec<Op>),
+}
+
+/// What is known of a value in JSON before a document comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leaf {
+    /// Nothing.
+    Unknown,
+    Text,
+    Number,
+    Boolean,
+    /// A data type of FHIR.
+    Structure(&'static str),
 }
 
 /// A function and what it is called with.

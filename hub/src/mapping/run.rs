@@ -11,11 +11,12 @@ use adapters::{Document, Format};
 use bytes::Bytes;
 
 use super::context::{Context, Output};
+use super::documents::{Source, written};
 use super::error::{Fault, MapError, Place};
-use super::evaluate::{Evaluator, Ground, Position};
+use super::evaluate::{Evaluator, Position};
 use super::functions::Environment;
 use super::lineage::{Lineage, Recorder};
-use super::plan::{Layout, Mapping, Op, SourceFormat, TargetFormat};
+use super::plan::{Layout, Mapping, Op, TargetFormat};
 use super::segments::SegmentWriter;
 use super::write::JsonWriter;
 use crate::finding::codes;
@@ -29,34 +30,38 @@ const OUTPUTS_MAX: usize = 1_000;
 impl Mapping {
     /// Maps a document.
     pub fn run(&self, document: &Document, context: &Context) -> Result<Vec<Output>, MapError> {
-        self.run_watched(document, context, None)
+        self.run_watched(&self.source(document)?, context, None)
     }
 
     /// Maps a document and tells where everything came from and what went nowhere.
     pub fn explain(&self, document: &Document, context: &Context) -> Result<(Vec<Output>, Lineage), MapError> {
         let recorder = RefCell::new(Recorder::default());
-        let outputs = self.run_watched(document, context, Some(&recorder))?;
-        Ok((outputs, recorder.into_inner().finish(document)))
+        let source = self.source(document)?;
+        let outputs = self.run_watched(&source, context, Some(&recorder))?;
+        Ok((outputs, recorder.into_inner().finish(source.ground())))
+    }
+
+    /// The document as rules read it.
+    fn source<'d>(&self, document: &'d Document) -> Result<Source<'d>, MapError> {
+        let source = Source::of(document, &self.from, &self.settings);
+        source.map_err(|reason| self.failure(codes::WRONG_FORMAT, self.place.clone(), "from", reason))
     }
 
     fn run_watched(
         &self,
-        document: &Document,
+        source: &Source<'_>,
         context: &Context,
         recorder: Option<&RefCell<Recorder>>,
     ) -> Result<Vec<Output>, MapError> {
         let environment = Environment {
             context,
-            message: match document {
-                Document::Hl7v2(document) => Some(document.message()),
-                Document::Json(_) => None,
-            },
+            message: source.message(),
             systems: self.systems.as_deref(),
             units: self.units.as_deref(),
             local_prefix: OnceCell::new(),
         };
         let around = RefCell::default();
-        let evaluator = Evaluator { ground: self.ground(document)?, environment: &environment, recorder, around };
+        let evaluator = Evaluator { ground: source.ground(), environment: &environment, recorder, around };
         let start = evaluator.start();
         let positions = match &self.each {
             None => vec![start],
@@ -91,18 +96,6 @@ impl Mapping {
         value.map(|value| value.holds()).map_err(|fault| fault.at(place.clone(), "when", None))
     }
 
-    fn ground<'r>(&self, document: &'r Document) -> Result<Ground<'r>, MapError> {
-        match (&self.from, document) {
-            (SourceFormat::Hl7v2(_), Document::Hl7v2(document)) => Ok(Ground::Hl7(document.message())),
-            (SourceFormat::Fhir(_) | SourceFormat::Event, Document::Json(json)) => Ok(Ground::Json(json)),
-            (SourceFormat::Hl7v2(_), Document::Json(_))
-            | (SourceFormat::Fhir(_) | SourceFormat::Event, Document::Hl7v2(_)) => {
-                let reason = "the document is of another format than the mapping reads";
-                Err(self.failure(codes::WRONG_FORMAT, self.place.clone(), "from", reason))
-            }
-        }
-    }
-
     fn output<'r>(&'r self, evaluator: &Evaluator<'r>, output: usize, at: &Position<'r>) -> Result<Output, MapError> {
         let command = self.command(evaluator, output, at)?;
         let (body, format) = match (&self.layout, &self.to) {
@@ -110,11 +103,17 @@ impl Mapping {
                 let writer = JsonWriter::new(evaluator, &self.rules, output);
                 (Bytes::from(writer.resource(resource, shape, at)?), Format::FhirJson)
             }
+            (Layout::Json(shape), to @ (TargetFormat::Json | TargetFormat::Xml(_) | TargetFormat::Csv)) => {
+                let json = JsonWriter::new(evaluator, &self.rules, output).object_at_root(shape, at)?;
+                written(json, to, &self.settings).map_err(|fault| fault.at(self.place.clone(), "to", None))?
+            }
             (Layout::Hl7(segments), TargetFormat::Hl7v2(kind)) => {
                 let writer = SegmentWriter { evaluator, mapping: self, output };
                 (Bytes::from(writer.message(kind, segments, at)?), Format::Hl7v2)
             }
-            (Layout::Json(_), TargetFormat::Hl7v2(_)) | (Layout::Hl7(_), TargetFormat::Fhir(_)) => {
+            (Layout::Json(_), TargetFormat::Hl7v2(_))
+            | (Layout::Hl7(_), TargetFormat::Fhir(_) | TargetFormat::Json | TargetFormat::Xml(_) | TargetFormat::Csv) =>
+            {
                 let reason = "the mapping writes another format than it was compiled for";
                 return Err(self.failure(codes::WRONG_FORMAT, self.place.clone(), "to", reason));
             }
@@ -168,10 +167,8 @@ impl Question {
 }
 
 fn ask<T: Default>(op: &Op, document: &Document, answer: impl FnOnce(super::value::Val<'_>) -> T) -> T {
-    let (ground, message) = match document {
-        Document::Hl7v2(document) => (Ground::Hl7(document.message()), Some(document.message())),
-        Document::Json(json) => (Ground::Json(json), None),
-    };
+    let source = Source::plain(document);
+    let (ground, message) = (source.ground(), source.message());
     let environment =
         Environment { context: &NOBODY, message, systems: None, units: None, local_prefix: OnceCell::new() };
     let evaluator = Evaluator { ground, environment: &environment, recorder: None, around: RefCell::default() };

@@ -9,7 +9,7 @@ use adapters::hl7v2::{self, CharsetRule};
 use super::compile::{Compiler, Ground as CompileGround};
 use super::context::{Context, HmacKey};
 use super::error::Place;
-use super::evaluate::{Evaluator, Ground};
+use super::evaluate::Evaluator;
 use super::expression::PathKind;
 use super::functions::Environment;
 use super::interned::Interned;
@@ -71,10 +71,8 @@ pub(super) fn evaluate(given: &str, expression: &str, tables: &Tables) -> Result
     let Some(compiled) = compiler.expression(&text, ground) else { return Err(compiler.findings.to_string()) };
     let document = document(given);
     let context = context();
-    let (place_of_document, message) = match &document {
-        Document::Hl7v2(document) => (Ground::Hl7(document.message()), Some(document.message())),
-        Document::Json(json) => (Ground::Json(json), None),
-    };
+    let plain = super::documents::Source::plain(&document);
+    let (place_of_document, message) = (plain.ground(), plain.message());
     let environment = Environment {
         context: &context,
         message,

@@ -10,6 +10,8 @@ use super::*;
 use crate::finding::{Findings, SourceText, codes};
 
 mod bases;
+mod formats;
+mod sources;
 mod targets;
 
 fn workspace() -> PathBuf {
@@ -25,7 +27,7 @@ fn shipped(name: &str) -> Arc<Mapping> {
 /// Compiles a mapping that must have no findings.
 fn compile(file: &str, text: &str) -> Arc<Mapping> {
     let tables: Vec<Arc<SourceText>> = table_sources();
-    let (files, findings) = MappingFiles::read(&[Arc::new(SourceText::new(file, text))], &[], &tables);
+    let (files, findings) = MappingFiles::read(&[Arc::new(SourceText::new(file, text))], &[], &tables, &[]);
     assert!(findings.is_empty(), "{findings}");
     Arc::clone(files.mappings.values().next().unwrap())
 }
@@ -213,7 +215,8 @@ fn a_held_code_is_an_error_of_its_own_class() {
     let table =
         Arc::new(SourceText::new("mappings/tables/held.toml", "name = 'held'\nunknown = 'hold'\n[codes]\nCA = 'a'\n"));
     let text = "name = 'm'\nversion = 1\nfrom = 'hl7v2 RDE^O11'\nto = 'fhir Patient'\n[set]\n\"identifier[0].value\" = 'ORC-1 | table(\"held\")'\n";
-    let (files, findings) = MappingFiles::read(&[Arc::new(SourceText::new("mappings/m.toml", text))], &[], &[table]);
+    let (files, findings) =
+        MappingFiles::read(&[Arc::new(SourceText::new("mappings/m.toml", text))], &[], &[table], &[]);
     assert!(findings.is_empty(), "{findings}");
     let error = files.mappings["m"].run(&fixture("hl7v2/rde_o11_new.hl7"), &context()).unwrap_err();
     assert_eq!((error.class(), error.held.as_ref().map(|held| held.code.as_str())), (Class::Hold, Some("NW")));
@@ -327,7 +330,7 @@ fn bundle(rules: &str, fragments: &[(&str, &str)]) -> (Option<Arc<Mapping>>, Fin
     let source = |name: &str, text: &str| Arc::new(SourceText::new(name, text));
     let fragments: Vec<_> = fragments.iter().map(|(name, text)| source(name, text)).collect();
     let mapping = source("mappings/m.toml", &format!("{head}{rules}"));
-    let (files, mut findings) = MappingFiles::read(&[mapping], &fragments, &table_sources());
+    let (files, mut findings) = MappingFiles::read(&[mapping], &fragments, &table_sources(), &[]);
     findings.settle();
     (files.mappings.values().next().map(Arc::clone), findings)
 }

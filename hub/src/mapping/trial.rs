@@ -5,16 +5,18 @@
 //! read, which is a difference too. Differences show values: they are those of fixtures, never of
 //! messages.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use adapters::clock::Timestamp;
 use adapters::hl7v2::{self, CharsetRule};
-use adapters::{Document, Format};
+use adapters::{Document, Format, csv, xml};
 use serde_json::Value as Json;
 
 use super::context::{Context, HmacKey, Output};
+use super::documents::Settings;
 use super::error::{MapError, Place};
-use super::json_path::JsonPath;
+use super::json_path::{JsonPath, own_text};
 use super::parse::{DeclaredTest, Expectation};
 use super::plan::Mapping;
 use super::value::compare_numbers;
@@ -62,13 +64,19 @@ impl Fixtures {
     /// The document that a test is given: a file, or the document itself.
     pub fn read(&self, given: &str, charset: CharsetRule) -> Result<Document, String> {
         let start = given.trim_start();
-        if start.starts_with('{') {
+        if start.starts_with(['{', '[']) {
             return read_json(start.as_bytes());
+        }
+        if start.starts_with('<') {
+            return read_xml(start.as_bytes().to_vec());
         }
         if start.starts_with("MSH") {
             // Lines of a message may be indented in the file.
             let lines: Vec<&str> = start.lines().map(str::trim_start).filter(|line| !line.is_empty()).collect();
             return read_hl7(lines.join("\r").into_bytes(), charset);
+        }
+        if start.contains('\n') {
+            return read_csv(start.as_bytes().to_vec());
         }
         let path = self.folders.iter().map(|folder| folder.join(given)).find(|path| path.is_file());
         let path = path.ok_or_else(|| format!("there is no file {given} beside routes.toml or in its folder tests"))?;
@@ -77,16 +85,27 @@ impl Fixtures {
             return Err(format!("{given} is larger than {FIXTURE_BYTES_MAX} bytes"));
         }
         let bytes = std::fs::read(&path).map_err(|error| format!("{given}: {error}"))?;
-        if path.extension().is_some_and(|extension| extension == "json") {
-            read_json(&bytes)
-        } else {
-            read_hl7(bytes, charset)
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("json") => read_json(&bytes),
+            Some("xml") => read_xml(bytes),
+            Some("csv") => read_csv(bytes),
+            Some(_) | None => read_hl7(bytes, charset),
         }
     }
 }
 
 fn read_json(bytes: &[u8]) -> Result<Document, String> {
     serde_json::from_slice(bytes).map(Document::Json).map_err(|error| format!("the document is no JSON: {error}"))
+}
+
+fn read_xml(bytes: Vec<u8>) -> Result<Document, String> {
+    let document = xml::Document::read(bytes.into());
+    document.map(Document::Xml).map_err(|error| format!("the document is no XML: {error}"))
+}
+
+fn read_csv(bytes: Vec<u8>) -> Result<Document, String> {
+    let document = csv::Document::read(bytes.into());
+    document.map(Document::Csv).map_err(|error| format!("the document is no CSV: {error}"))
 }
 
 fn read_hl7(bytes: Vec<u8>, charset: CharsetRule) -> Result<Document, String> {
@@ -133,7 +152,7 @@ impl Mapping {
                 vec![format!("expected the error {}, and {} outputs came", expected.value, outputs.len())]
             }
             (None, Err(error)) => vec![error.to_string()],
-            (None, Ok(outputs)) => wrong_outputs(test, &outputs),
+            (None, Ok(outputs)) => wrong_outputs(test, &outputs, &self.settings),
         }
     }
 }
@@ -155,7 +174,7 @@ fn wrong_error(expected: &str, error: &MapError) -> Option<String> {
     (error.code.to_string() != expected).then(|| format!("expected the error {expected}, and this came: {error}"))
 }
 
-fn wrong_outputs(test: &DeclaredTest, outputs: &[Output]) -> Vec<String> {
+fn wrong_outputs(test: &DeclaredTest, outputs: &[Output], settings: &Settings) -> Vec<String> {
     let mut differences = Vec::new();
     let wanted = test.outputs.as_ref().map(|number| number.value);
     let count = u64::try_from(outputs.len()).unwrap_or(u64::MAX);
@@ -167,7 +186,7 @@ fn wrong_outputs(test: &DeclaredTest, outputs: &[Output]) -> Vec<String> {
     }
     for (number, (expectations, output)) in test.expect.iter().zip(outputs).enumerate() {
         let prefix = if test.expect.len() > 1 { format!("output {number}: ") } else { String::new() };
-        match Found::read(output) {
+        match Found::read(output, settings) {
             Ok(found) => {
                 let wrong = expectations.iter().filter_map(|expectation| found.difference(output, expectation));
                 differences.extend(wrong.map(|difference| format!("{prefix}{difference}")));
@@ -191,14 +210,24 @@ struct Value {
 }
 
 impl Found {
-    fn read(output: &Output) -> Result<Found, String> {
+    fn read(output: &Output, settings: &Settings) -> Result<Found, String> {
         match output.format {
             Format::Hl7v2 => hl7v2::Document::read(output.body.clone(), CharsetRule::default())
                 .map(Found::Hl7)
                 .map_err(|error| format!("the output is no HL7 v2 message: {error}")),
-            Format::FhirJson => serde_json::from_slice(&output.body)
+            Format::FhirJson | Format::Json => serde_json::from_slice(&output.body)
                 .map(Found::Json)
                 .map_err(|error| format!("the output is no JSON: {error}")),
+            Format::Xml => {
+                let document = xml::Document::read(output.body.clone());
+                let tree = document.and_then(|read| read.tree_with(&settings.namespaces).map(Cow::into_owned));
+                tree.map(|tree| Found::Json(tree.content)).map_err(|error| format!("the output is no XML: {error}"))
+            }
+            Format::Csv => {
+                let options = csv::Options { charset: csv::Options::default().charset, ..settings.csv.clone() };
+                let rows = csv::Document::read(output.body.clone()).and_then(|read| read.rows(&options));
+                rows.map(Found::Json).map_err(|error| format!("the output is no CSV: {error}"))
+            }
         }
     }
 
@@ -216,10 +245,12 @@ impl Found {
 
     fn value(&self, path: &str) -> Option<Value> {
         match self {
-            Found::Json(json) => JsonPath::parse(path).ok()?.find(json).map(|found| match found {
-                Json::String(text) => Value::text(text),
-                other => Value { shown: other.to_string(), text: other.to_string() },
-            }),
+            Found::Json(json) => {
+                JsonPath::parse(path).ok()?.find(json).map(own_text).filter(is_valued).map(|found| match found {
+                    Json::String(text) => Value::text(text),
+                    other => Value { shown: other.to_string(), text: other.to_string() },
+                })
+            }
             Found::Hl7(document) => {
                 let message = document.message();
                 let value = message.find(&message.whole(), &hl7v2::Path::parse(path).ok()?);
@@ -227,6 +258,11 @@ impl Found {
             }
         }
     }
+}
+
+/// An empty value of CSV, and an empty element of XML, is nothing.
+fn is_valued(found: &&Json) -> bool {
+    found.as_str().is_none_or(|text| !text.is_empty())
 }
 
 impl Value {

@@ -44,6 +44,16 @@ impl<'w, 'r> JsonWriter<'w, 'r> {
         Ok(self.out)
     }
 
+    /// An object that is no resource.
+    pub fn object_at_root(mut self, shape: &'r Shape, at: &Position<'r>) -> Result<String, MapError> {
+        self.out.push('{');
+        for (key, part) in &shape.fields {
+            self.field(key, part, None, at)?;
+        }
+        self.out.push('}');
+        Ok(self.out)
+    }
+
     /// `,"name":value`, or nothing. The comma goes away after an opening brace.
     fn field(
         &mut self,

@@ -4,17 +4,19 @@
 //! routes that can run, or findings. Promised: every name leads to what it names, every route carries a
 //! document that its end can take, and no message goes round for ever. Refused: the rest.
 
+mod carried;
 mod conflicts;
 
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 
+use self::carried::Carried;
 use super::parse::{Declarations, DeclaredRoute, DeclaredSource};
 use super::spec::{Channel, DestinationAdapter, DestinationSpec, SourceAdapter, Target};
 use super::table::{Route, RouteTest, SourceSpec};
 use crate::finding::{Code, Finding, Findings, Located, SourceText, Text, codes, did_you_mean, one_of};
-use crate::mapping::{Mapping, MappingFiles, PathKind, Place, Question, SourceFormat, TargetFormat};
+use crate::mapping::{Mapping, MappingFiles, PathKind, Place, Question, SourceFormat};
 
 /// The lane of a message whose source names none, and the patient it is found by.
 const KEY_DEFAULT: &str = r#"PID-3[.5 = "NI"].1 ?? PID-3.1"#;
@@ -62,23 +64,6 @@ impl Sends {
             Sends::Hl7v2 => "HL7 v2 messages",
             Sends::Events => "events",
         }
-    }
-}
-
-/// What a route hands to its ends.
-#[derive(Clone, Copy)]
-struct Carried<'m> {
-    mapping: Option<&'m Mapping>,
-    is_hl7: bool,
-}
-
-impl<'m> Carried<'m> {
-    fn of(sends: Sends, mapping: Option<&'m Mapping>) -> Self {
-        let is_hl7 = match mapping {
-            Some(mapping) => matches!(mapping.to, TargetFormat::Hl7v2(_)),
-            None => sends == Sends::Hl7v2,
-        };
-        Carried { mapping, is_hl7 }
     }
 }
 
@@ -296,7 +281,8 @@ impl Checker<'_> {
         if let (Some(mapping), Some(name)) = (mapping, &route.map) {
             let reads = match mapping.from {
                 SourceFormat::Hl7v2(_) => sends == Sends::Hl7v2,
-                SourceFormat::Fhir(_) | SourceFormat::Event => sends == Sends::Events,
+                SourceFormat::Fhir(_) | SourceFormat::Event | SourceFormat::Json => sends == Sends::Events,
+                SourceFormat::Xml(_) | SourceFormat::Csv => false,
             };
             if !reads {
                 let message = format!("`{}` does not read {}, which the source sends", mapping.name, sends.word());
@@ -312,7 +298,7 @@ impl Checker<'_> {
             Target::Destination(name) => {
                 let adapter = declared.destinations.get(name).map(|destination| &destination.value.adapter);
                 if matches!(adapter, Some(DestinationAdapter::Mllp(_))) && !carried.is_hl7 {
-                    let message = format!("`{name}` takes HL7 v2 messages, and this route carries JSON");
+                    let message = format!("`{name}` takes HL7 v2 messages, and this route carries {}", carried.word);
                     let help = Some("add a mapping `to = \"hl7v2 ...\"`".to_owned());
                     self.error(codes::MAPPING_TARGET, to, message, help);
                 }
@@ -327,9 +313,9 @@ impl Checker<'_> {
             let help = Some("add `map = \"...\"`".to_owned());
             return self.error(codes::NEEDS_MAPPING, text, message, help);
         };
-        if carried.is_hl7 {
-            let message =
-                format!("the channel `{}` takes FHIR resources, and `{}` gives HL7 v2", text.value, mapping.name);
+        if !carried.is_fhir {
+            let (channel, name, word) = (&text.value, &mapping.name, carried.word);
+            let message = format!("the channel `{channel}` takes FHIR resources, and `{name}` gives {word}");
             self.error(codes::MAPPING_TARGET, text, message, None);
         } else if !mapping.names_command() {
             let message = format!("`{}` never says what `{}` shall do", mapping.name, text.value);

@@ -18,6 +18,12 @@ const FILES_MAX: usize = 1_000;
 /// The folder of the tables.
 const TABLES: &str = "mappings/tables";
 
+/// The extension of rules and tables.
+const TOML: &str = "toml";
+
+/// Those of samples.
+const SAMPLES: [&str; 3] = ["csv", "json", "xml"];
+
 /// The texts of a configuration.
 pub(super) struct Files {
     pub routes: Arc<SourceText>,
@@ -25,6 +31,8 @@ pub(super) struct Files {
     /// What mappings share: the files in the folders of `mappings/`, but for the tables.
     pub fragments: Vec<Arc<SourceText>>,
     pub tables: Vec<Arc<SourceText>>,
+    /// Samples of documents that outlines are taken from.
+    pub samples: Vec<Arc<SourceText>>,
     /// The folder of `routes.toml`.
     pub root: PathBuf,
 }
@@ -38,11 +46,15 @@ impl Files {
             .file_name()
             .map_or_else(|| "routes.toml".to_owned(), |name| name.to_string_lossy().into_owned());
         let routes = read_file(routes_file, name, &mut findings);
-        let mappings = read_folder(&root, "mappings", &mut findings);
-        let folders = folders_of(&root, "mappings").into_iter().filter(|folder| folder != TABLES);
-        let fragments = folders.flat_map(|folder| read_folder(&root, &folder, &mut findings)).collect();
-        let tables = read_folder(&root, TABLES, &mut findings);
-        (Files { routes, mappings, fragments, tables, root }, findings)
+        let mappings = read_folder(&root, "mappings", &[TOML], &mut findings);
+        let mut folders = folders_of(&root, "mappings");
+        folders.retain(|folder| folder != TABLES);
+        let mut all = |kinds: &[&str]| -> Vec<Arc<SourceText>> {
+            folders.iter().flat_map(|folder| read_folder(&root, folder, kinds, &mut findings)).collect()
+        };
+        let (fragments, samples) = (all(&[TOML]), all(&SAMPLES));
+        let tables = read_folder(&root, TABLES, &[TOML], &mut findings);
+        (Files { routes, mappings, fragments, tables, samples, root }, findings)
     }
 
     /// Another text for the file of this name.
@@ -54,7 +66,8 @@ impl Files {
 
     /// Every file, `routes.toml` first, the others by name.
     pub fn all(&self) -> impl Iterator<Item = &Arc<SourceText>> {
-        std::iter::once(&self.routes).chain(&self.mappings).chain(&self.fragments).chain(&self.tables)
+        let shared = self.fragments.iter().chain(&self.tables).chain(&self.samples);
+        std::iter::once(&self.routes).chain(&self.mappings).chain(shared)
     }
 }
 
@@ -68,12 +81,12 @@ fn folders_of(root: &Path, folder: &str) -> Vec<String> {
     names.iter().map(|name| format!("{folder}/{name}")).collect()
 }
 
-/// The TOML files of a folder, by name. A folder that is not there has none.
-fn read_folder(root: &Path, folder: &str, findings: &mut Findings) -> Vec<Arc<SourceText>> {
+/// The files of a folder with one of these extensions, by name. A folder that is not there has none.
+fn read_folder(root: &Path, folder: &str, kinds: &[&str], findings: &mut Findings) -> Vec<Arc<SourceText>> {
     let Ok(entries) = std::fs::read_dir(root.join(folder)) else { return Vec::new() };
     let mut paths: Vec<PathBuf> = entries
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|path| path.is_file() && path.extension().is_some_and(|extension| extension == "toml"))
+        .filter(|path| path.is_file() && path.extension().is_some_and(|kind| kinds.iter().any(|one| kind == *one)))
         .filter(|path| !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')))
         .collect();
     paths.sort();

@@ -218,9 +218,21 @@ fn unchanged(document: &Document) -> Output {
                 resource_type: format!("{}^{}", header.message_code().text(), header.trigger().text()),
             }
         }
+        Document::Xml(document) => Output {
+            body: document.bytes().clone(),
+            format: Format::Xml,
+            command: None,
+            resource_type: document.tree().name.clone(),
+        },
+        Document::Csv(document) => Output {
+            body: document.bytes().clone(),
+            format: Format::Csv,
+            command: None,
+            resource_type: "csv".to_owned(),
+        },
         Document::Json(json) => Output {
             body: json.to_string().into(),
-            format: Format::FhirJson,
+            format: json_format(json),
             command: None,
             resource_type: ["type", "resourceType"]
                 .into_iter()
@@ -229,6 +241,12 @@ fn unchanged(document: &Document) -> Output {
                 .to_owned(),
         },
     }
+}
+
+/// FHIR resources and events say what they are.
+fn json_format(json: &serde_json::Value) -> Format {
+    let is_known = ["resourceType", "specversion", "type"].into_iter().any(|name| json.get(name).is_some());
+    if is_known { Format::FhirJson } else { Format::Json }
 }
 
 /// A checked configuration.
@@ -287,7 +305,8 @@ impl Configuration {
 
     /// Checks files that were read. `None` when there are errors.
     pub(super) fn of(files: Files, findings: &mut Findings) -> Option<Configuration> {
-        let (mut mappings, mapping_findings) = MappingFiles::read(&files.mappings, &files.fragments, &files.tables);
+        let (mut mappings, mapping_findings) =
+            MappingFiles::read(&files.mappings, &files.fragments, &files.tables, &files.samples);
         let (declared, shape_findings) = parse(&files.routes);
         let (checked, route_findings) = check(declared.unwrap_or_default(), &files.routes, &mut mappings);
         let is_broken = mapping_findings.has_errors() || shape_findings.has_errors();

@@ -74,7 +74,7 @@ impl SetClock {
         SetClock(Arc::new(AtomicI64::new(samples::START.0)))
     }
 
-    fn set(&self, to: Timestamp) {
+    pub(crate) fn set(&self, to: Timestamp) {
         self.0.store(to.0, Ordering::SeqCst);
     }
 }

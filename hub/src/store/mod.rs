@@ -5,10 +5,13 @@
 //! commit has returned from fsync (H1). A unit is all or nothing, and a bad unit fails alone (H3). No
 //! begin and commit cross this trait, so one writer can put many units into one fsync.
 
+mod checksum;
 #[cfg(test)]
 pub(crate) mod contract;
 pub mod held;
 pub mod ids;
+pub mod open;
+pub mod postgres;
 pub mod rows;
 pub mod sqlite;
 pub mod standing;
@@ -21,6 +24,7 @@ use bytes::Bytes;
 
 pub use self::held::*;
 pub use self::ids::{DeliveryId, MessageId, NotAnId, RunId};
+pub use self::open::OpenError;
 pub use self::rows::*;
 pub use self::standing::{DeliveryStanding, RunStanding, standing};
 pub use self::view::*;
@@ -104,6 +108,9 @@ pub enum StoreError {
     /// Someone else holds the store; it may be free later.
     #[error("{} {}", self.code(), self.reason())]
     Busy,
+    /// The database does not answer, or is on its way down or up. Nothing was written.
+    #[error("{code} {reason}: {0}", code = self.code(), reason = self.reason())]
+    Away(Arc<str>),
     /// A write or an fsync failed. Nothing after it can be trusted: never tried again (H1).
     #[error("{code} {reason}: {0}", code = self.code(), reason = self.reason())]
     Broken(Arc<str>),
@@ -124,7 +131,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the same may succeed later.
     pub const fn is_passing(&self) -> bool {
-        matches!(self, StoreError::NoSpace | StoreError::Busy)
+        matches!(self, StoreError::NoSpace | StoreError::Busy | StoreError::Away(_))
     }
 
     /// Whether this store will commit nothing any more.
@@ -141,6 +148,7 @@ impl StoreError {
             StoreError::Closed => "HUB0204",
             StoreError::Statement(_) => "HUB0205",
             StoreError::Corrupt(_) | StoreError::CorruptMessage(_) => "HUB0207",
+            StoreError::Away(_) => "HUB0215",
         }
     }
 
@@ -149,6 +157,7 @@ impl StoreError {
         match self {
             StoreError::NoSpace => "no space left for the journal",
             StoreError::Busy => "the journal is locked by another process",
+            StoreError::Away(_) => "the database of the journal does not answer",
             StoreError::Broken(_) => "the journal cannot be written",
             StoreError::Closed => "the journal is closed",
             StoreError::Statement(_) => "the store refused a statement",
@@ -230,6 +239,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// Whether commits can be expected to succeed; an error says why not.
     fn health(&self) -> Result<(), StoreError>;
+
+    /// Whether this store will commit nothing any more, and what became of its last commits may not be known.
+    fn has_ended(&self) -> bool {
+        self.health().is_err_and(|error| error.is_the_end())
+    }
 
     /// Finishes what is queued, and closes.
     async fn close(&self);

@@ -104,6 +104,9 @@ pub const fn format_number(format: Format) -> i64 {
     match format {
         Format::Hl7v2 => 1,
         Format::FhirJson => 2,
+        Format::Json => 3,
+        Format::Xml => 4,
+        Format::Csv => 5,
     }
 }
 
@@ -112,6 +115,9 @@ pub const fn format_from(number: i64) -> Option<Format> {
     match number {
         1 => Some(Format::Hl7v2),
         2 => Some(Format::FhirJson),
+        3 => Some(Format::Json),
+        4 => Some(Format::Xml),
+        5 => Some(Format::Csv),
         _ => None,
     }
 }

@@ -16,7 +16,7 @@ impl Names {
     pub(super) fn of(document: &Document) -> Names {
         match document {
             Document::Hl7v2(hl7) => Names(Some(Version::for_message(&hl7.message().header().version().text()))),
-            Document::Json(_) => Names(None),
+            Document::Json(_) | Document::Xml(_) | Document::Csv(_) => Names(None),
         }
     }
 

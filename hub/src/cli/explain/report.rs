@@ -55,7 +55,13 @@ impl Report {
     ) -> Report {
         let mut message = match document {
             Document::Hl7v2(hl7) => hl7_facts(hl7.message()),
-            Document::Json(event) => json!({ "format": "json", "type": text_of(event, "type") }),
+            Document::Json(event) => {
+                // A resource may have an element `type`, which is content.
+                let kind = ["resourceType", "type"].into_iter().find_map(|name| event.get(name)?.as_str());
+                json!({ "format": "json", "type": kind })
+            }
+            Document::Xml(xml) => json!({ "format": "xml", "type": xml.tree().name }),
+            Document::Csv(_) => json!({ "format": "csv", "type": "csv" }),
         };
         if let Some(facts) = message.as_object_mut() {
             facts.insert("number".to_owned(), number.0.into());
@@ -70,12 +76,9 @@ impl Report {
         configuration.mappings.values().filter(|mapping| self.is_routed(&mapping.name)).collect()
     }
 
-    /// Those that take the message type, and that no route uses for it.
+    /// Those that take such a document, and that no route uses for it.
     pub fn other_mappings<'c>(&self, document: &Document, configuration: &'c Configuration) -> Vec<&'c Arc<Mapping>> {
-        let Document::Hl7v2(message) = document else { return Vec::new() };
-        let header = message.message().header();
-        let (code, trigger) = (header.message_code().text(), header.trigger().text());
-        let takes = |mapping: &&Arc<Mapping>| mapping.from.takes_message(&code, &trigger);
+        let takes = |mapping: &&Arc<Mapping>| mapping.from.takes(document);
         configuration.mappings.values().filter(takes).filter(|mapping| !self.is_routed(&mapping.name)).collect()
     }
 
@@ -294,8 +297,8 @@ impl Values<'_> {
             .outputs
             .iter()
             .map(|output| match output.format {
-                Format::FhirJson if self.reveal => serde_json::from_slice(&output.body).ok(),
-                Format::FhirJson | Format::Hl7v2 => None,
+                Format::FhirJson | Format::Json if self.reveal => serde_json::from_slice(&output.body).ok(),
+                Format::FhirJson | Format::Json | Format::Hl7v2 | Format::Xml | Format::Csv => None,
             })
             .collect();
         let names = Names::of(self.document);

@@ -90,6 +90,34 @@ async fn a_message_is_explained_by_route_and_rule() {
     hub(&["explain", "no/such/file", "--routes", &routes]).await.ended(Exit::Io);
 }
 
+#[tokio::test]
+async fn files_of_every_format_are_explained() {
+    let routes = written(&root().join("routes.toml"));
+    for (file, kind, mapping, outputs) in [
+        ("xml/claim_submission.xml", "Claim.Submission", "claim_submission_to_fhir", 2),
+        ("csv/medicine_directory.csv", "csv", "medicine_directory_to_fhir", 3),
+        ("json/insurance_claim_request.json", "", "insurance_claim_request_to_fhir", 1),
+        ("fhir/claim_pharmacy.json", "Claim", "claim_to_submission_xml", 1),
+    ] {
+        let path = written(&root().join("tests/fixtures").join(file));
+        let explained = hub(&["explain", &path, "--routes", &routes, "--json"]).await.json();
+        assert_eq!(explained["message"]["type"].as_str().unwrap_or_default(), kind, "{file}");
+        let known = explained["mappings"].as_array().unwrap().iter().find(|one| one["mapping"] == mapping);
+        let known = known.unwrap_or_else(|| panic!("{file}: {explained}"));
+        assert_eq!(known["outputs"].as_array().unwrap().len(), outputs, "{file}");
+        let nowhere: Vec<&str> =
+            known["nowhere"].as_array().unwrap().iter().filter_map(|one| one["path"].as_str()).collect();
+        let is_whole = mapping == "medicine_directory_to_fhir" || mapping == "insurance_claim_request_to_fhir";
+        assert_eq!(nowhere.is_empty(), is_whole, "{file}: {nowhere:?}");
+        assert!(known["written"][0]["from"].is_array(), "{file}");
+    }
+    let hostile = tempfile::tempdir().unwrap();
+    let laughs = hostile.path().join("laughs.xml");
+    std::fs::write(&laughs, "<!DOCTYPE l [<!ENTITY a \"ha\">]><l>&a;</l>").unwrap();
+    let refused = hub(&["explain", &written(&laughs), "--routes", &routes]).await.ended(Exit::Failed);
+    assert!(refused.complaint.contains("document type"), "{}", refused.complaint);
+}
+
 /// Words of the fields that hold patient data.
 fn words_of_patients(body: &[u8]) -> Vec<String> {
     let Ok(document) = adapters::hl7v2::Document::read(body.to_vec().into(), Default::default()) else {

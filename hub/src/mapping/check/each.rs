@@ -14,9 +14,7 @@ impl Checker<'_> {
     /// `ORDER`, `NTE`, `ORDER_DETAIL.NTE`, `PID-3` or `dosageInstruction[*]`.
     pub(super) fn each(&mut self, text: &Text, ground: Ground<'_>) -> Option<Each> {
         if ground.kind == PathKind::Json {
-            let path =
-                JsonPath::parse(&text.value).map_err(|error| self.report_inside(codes::SOURCE_PATH, text, error));
-            return path.ok().map(Each::Items);
+            return self.each_item(text, ground);
         }
         if !text.value.contains('-') {
             return self.each_group(text, ground);
@@ -43,6 +41,17 @@ impl Checker<'_> {
                 None
             }
         }
+    }
+
+    fn each_item(&mut self, text: &Text, ground: Ground<'_>) -> Option<Each> {
+        let path = JsonPath::parse(&text.value).map_err(|error| self.report_inside(codes::SOURCE_PATH, text, error));
+        let path = path.ok()?;
+        if let Err(astray) = ground.lead(&path) {
+            let place = text.place(&self.compiler.source, &astray.span);
+            self.report(codes::NO_ELEMENT, place, astray.message, astray.help);
+            return None;
+        }
+        Some(Each::Items(path))
     }
 
     fn each_group(&mut self, text: &Text, ground: Ground<'_>) -> Option<Each> {

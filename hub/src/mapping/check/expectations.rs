@@ -15,7 +15,9 @@ impl Checker<'_> {
             let (path, wrong) = (
                 &expectation.path,
                 match to {
-                    TargetFormat::Fhir(_) => JsonPath::parse(&expectation.path.value).err(),
+                    TargetFormat::Fhir(_) | TargetFormat::Json | TargetFormat::Xml(_) | TargetFormat::Csv => {
+                        JsonPath::parse(&expectation.path.value).err()
+                    }
                     TargetFormat::Hl7v2(_) => Path::parse(&expectation.path.value).err().map(|error| ExpressionError {
                         span: error.at..error.at.saturating_add(error.len),
                         message: error.message,

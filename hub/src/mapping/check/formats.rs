@@ -1,10 +1,13 @@
 //! `from` and `to`: what a mapping reads and writes.
 
 use adapters::hl7v2::grammar::{Grammar, Version, message_structure};
+use adapters::xml::{Namespaces, is_name};
 use adapters::{fhir, hl7v2};
 
 use super::Checker;
 use crate::finding::{Text, codes, did_you_mean};
+use crate::mapping::documents::Settings;
+use crate::mapping::parse::Documents;
 use crate::mapping::plan::{MessageType, SourceFormat, TargetFormat};
 
 impl Checker<'_> {
@@ -18,10 +21,15 @@ impl Checker<'_> {
                 Some(SourceFormat::Fhir(resource.to_owned()))
             }
             (Some("event"), None, None) => Some(SourceFormat::Event),
+            (Some("json"), None, None) => Some(SourceFormat::Json),
+            (Some("xml"), Some(root), None) if is_name(root) => Some(SourceFormat::Xml(root.to_owned())),
+            (Some("csv"), None, None) => Some(SourceFormat::Csv),
             _ => None,
         }
         .or_else(|| {
-            let help = "write `hl7v2 RDE^O11`, `hl7v2 ADT^A01, A04`, `fhir MedicationRequest` or `event`".to_owned();
+            let help = "write `hl7v2 RDE^O11`, `hl7v2 ADT^A01, A04`, `fhir MedicationRequest`, `event`, `json`, \
+                        `xml` and the root element, or `csv`"
+                .to_owned();
             self.report(
                 codes::BAD_VALUE,
                 text.span.clone(),
@@ -47,10 +55,14 @@ impl Checker<'_> {
                 self.report(codes::BAD_VALUE, text.span.clone(), format!("FHIR R4 has no resource `{name}`"), help);
                 return None;
             }
+            (Some("json"), None, None) => Some(TargetFormat::Json),
+            (Some("xml"), Some(root), None) if is_name(root) => Some(TargetFormat::Xml(root.to_owned())),
+            (Some("csv"), None, None) => Some(TargetFormat::Csv),
             _ => None,
         }
         .or_else(|| {
-            let help = "write `fhir MedicationRequest` or `hl7v2 RRE^O12`".to_owned();
+            let help = "write `fhir MedicationRequest`, `hl7v2 RRE^O12`, `json`, `xml` and the root element, or `csv`"
+                .to_owned();
             self.report(
                 codes::BAD_VALUE,
                 text.span.clone(),
@@ -59,6 +71,52 @@ impl Checker<'_> {
             );
             None
         })
+    }
+}
+
+impl Checker<'_> {
+    /// What a mapping says of its formats, where it reads or writes them.
+    pub(super) fn settings(&mut self, documents: &Documents, from: &SourceFormat, to: &TargetFormat) -> Settings {
+        let mut settings = Settings::default();
+        if let Some((key, options)) = &documents.formats.csv {
+            self.unused_section(key, matches!(from, SourceFormat::Csv) || matches!(to, TargetFormat::Csv));
+            settings.csv = options.clone();
+        }
+        if let Some(xml) = &documents.formats.xml {
+            let is_xml = matches!(from, SourceFormat::Xml(_)) || matches!(to, TargetFormat::Xml(_));
+            self.unused_section(&xml.key, is_xml);
+            settings.namespace.clone_from(&xml.namespace);
+            settings.namespaces = Namespaces::new(xml.namespaces.clone());
+        }
+        let roots = [
+            if let SourceFormat::Xml(root) = from { Some((&documents.from, root)) } else { None },
+            if let TargetFormat::Xml(root) = to { Some((&documents.to, root)) } else { None },
+        ];
+        for (text, root) in roots.into_iter().flatten() {
+            self.check_prefix(text, root, &settings.namespaces);
+        }
+        settings
+    }
+
+    fn unused_section(&mut self, key: &Text, is_used: bool) {
+        if !is_used {
+            let message =
+                format!("`{}` says how a format is read and written, and this mapping has none of it", key.value);
+            self.report(codes::UNKNOWN_KEY, key.span.clone(), message, None);
+        }
+    }
+
+    /// A prefix of a name must be one of those that were declared.
+    pub(super) fn check_prefix(&mut self, text: &Text, name: &str, namespaces: &Namespaces) -> bool {
+        let Some((prefix, _)) = name.trim_start_matches('@').split_once(':') else { return true };
+        if namespaces.pairs().any(|(known, _)| known == prefix) {
+            return true;
+        }
+        let help = did_you_mean(prefix, namespaces.pairs().map(|(known, _)| known))
+            .unwrap_or_else(|| format!("add `[xml]` with `namespaces = {{ {prefix} = \"...\" }}`"));
+        let message = format!("no namespace has the prefix `{prefix}`");
+        self.report(codes::BAD_VALUE, text.span.clone(), message, Some(help));
+        false
     }
 }
 

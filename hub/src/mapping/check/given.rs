@@ -1,6 +1,6 @@
 //! What an expression can give, as far as that is known before a message comes.
 
-use crate::mapping::plan::{Call, Op, Variable};
+use crate::mapping::plan::{Call, Leaf, Op, Variable};
 use crate::mapping::tables::{Row, Unknown};
 
 /// One of the things that an expression may give.
@@ -42,7 +42,13 @@ fn gather(op: &Op, found: &mut Vec<Given>) {
         Op::Attempt(value) => gather(value, found),
         Op::Variable(Variable::Index) => found.push(Given::Number),
         Op::Place | Op::Variable(_) | Op::Field { .. } | Op::Part { .. } | Op::Joined(_) => found.push(Given::Text),
-        Op::Json { .. } => found.push(Given::Unknown),
+        Op::Json { leaf, .. } => found.push(match leaf {
+            Leaf::Unknown => Given::Unknown,
+            Leaf::Text => Given::Text,
+            Leaf::Number => Given::Number,
+            Leaf::Boolean => Given::Boolean,
+            Leaf::Structure(name) => Given::Structure(name),
+        }),
         Op::FirstOf(parts) => parts.iter().for_each(|part| gather(part, found)),
         Op::If { value, otherwise, .. } => {
             gather(value, found);

@@ -7,9 +7,9 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{Checker, Level};
+use super::{Checker, Level, Writes};
 use crate::finding::{Finding, SourceText, Text, codes, did_you_mean, one_of};
-use crate::mapping::compile::{Compiled, Ground};
+use crate::mapping::compile::{Compiled, Ground, Known};
 use crate::mapping::expression::PathKind;
 use crate::mapping::names::{Meaning, Named, Names};
 use crate::mapping::parse::{Body, DeclaredBlock, DeclaredEntry, DeclaredFragment, DeclaredRule, DeclaredUse};
@@ -133,11 +133,14 @@ impl<'c> Checker<'c> {
             PathKind::Hl7 => "hl7v2",
             PathKind::Json => "json",
         };
-        let writes = match level.within {
-            Some(within) => format!("fhir {}", within.name()),
-            None if level.is_hl7 => "hl7v2".to_owned(),
+        let writes = match (level.writes, level.within) {
+            (Writes::Fhir, Some(within)) => format!("fhir {}", within.name()),
             // Where there is no such element, which was told, nothing is known of its type.
-            None => return None,
+            (Writes::Fhir, None) => return None,
+            (Writes::Hl7, _) => "hl7v2".to_owned(),
+            (Writes::Json(_), _) => "json".to_owned(),
+            (Writes::Xml(..), _) => "xml".to_owned(),
+            (Writes::Csv(_), _) => "csv".to_owned(),
         };
         let (from, to) = (&fragment.from.value, &fragment.to.value);
         if from != reads || *to != writes {
@@ -224,7 +227,9 @@ impl<'c> Checker<'c> {
         layout: impl FnOnce(&mut Self, &Flat<'c>, Level<'_>) -> L,
     ) -> (Option<Option<Arc<Op>>>, L) {
         let within = Ground { depth: level.ground.depth.saturating_add(1), ..level.ground };
-        let ground = inside.each.map_or(within, |each| within.at(each));
+        // Of what could not be read, nothing is known.
+        let nowhere = Ground { known: Known::Anything, ..within };
+        let ground = inside.each.map_or(nowhere, |each| within.at(each));
         let names = self.names(inside.body, inside.names, ground);
         let ground = Ground { names: Some(&names), ..ground };
         let when = inside.when.map(|when| self.compiler.condition(when, ground));

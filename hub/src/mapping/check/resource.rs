@@ -1,17 +1,23 @@
-//! FHIR targets: what the rules, blocks and entries of a level write.
+//! Targets in FHIR and in what has no grammar: what the rules, blocks and entries of a level write.
 //!
 //! In comes everything of a level; out goes the shape that the writer walks. Promised: every element that is written
-//! has been held against the grammar. Refused: entries outside a Bundle, blocks that add to what is no list.
+//! has been held against the grammar, or the outline if there is one. Refused: entries outside a Bundle, blocks that
+//! add to what is no list, names that XML cannot have.
 
 use std::sync::Arc;
 
 use adapters::fhir::grammar::{self, Structure};
+use adapters::{csv, xml};
 
 use super::elements::{Spot, Write, Written};
+use super::given::is_sure;
 use super::level::{Flat, Inside, Placed};
-use super::{COMMAND, Checker, Level};
+use super::outlines::PlainWrite;
+use super::{COMMAND, Checker, Level, Writes};
 use crate::finding::{Text, codes, did_you_mean};
-use crate::mapping::layout::{Clash, Draft, Step, read_json_target};
+use crate::mapping::expression::ExpressionError;
+use crate::mapping::functions::Kind;
+use crate::mapping::layout::{Clash, Draft, Step, read_json_target, read_plain_target};
 use crate::mapping::parse::{DeclaredBlock, DeclaredEntry, DeclaredRule};
 use crate::mapping::plan::{Block, Each, Items, Op, Shape};
 
@@ -23,6 +29,9 @@ struct Sheet {
     writes: Vec<Write>,
     /// Lists that blocks add to.
     lists: Vec<Spot>,
+    /// The same where there is no grammar.
+    plain: Vec<PlainWrite>,
+    plain_lists: Vec<PlainWrite>,
 }
 
 /// A block, and the list that it adds to.
@@ -43,9 +52,19 @@ impl<'c> Checker<'c> {
 
     fn draft(&mut self, flat: &Flat<'c>, level: Level<'_>) -> (Draft, Vec<Clash>) {
         let mut sheet = Sheet::default();
+        // An element with attributes has its text among them.
+        let owners = flat.rules.iter().filter_map(|placed| placed.item.target.value.rsplit_once(".@"));
+        let with_attributes: Vec<&str> = owners.map(|(owner, _)| owner).collect();
         for placed in &flat.rules {
             let (rule, ground) = self.stand_at(placed, level.ground);
-            self.rule_of_resource(rule, Level { ground, ..level }, &mut sheet);
+            let level = Level { ground, ..level };
+            match level.writes {
+                Writes::Fhir | Writes::Hl7 => self.rule_of_resource(rule, level, &mut sheet),
+                Writes::Json(_) | Writes::Xml(..) | Writes::Csv(_) => {
+                    let has_attributes = with_attributes.contains(&rule.target.value.as_str());
+                    self.plain_rule(rule, has_attributes, level, &mut sheet);
+                }
+            }
         }
         for (steps, block) in self.additions(flat, level, &mut sheet) {
             sheet.draft.add_block(&steps, block);
@@ -53,6 +72,12 @@ impl<'c> Checker<'c> {
         if let Some(within) = level.within {
             let place = Spot::new(level.declared, level.origin);
             self.check_elements(within, &Written { writes: &sheet.writes, lists: &sheet.lists, place: &place });
+        }
+        // Of rows, each has the columns.
+        let are_rows = matches!(level.writes, Writes::Csv(_)) && !sheet.plain_lists.is_empty();
+        if let Some(outline) = level.writes.outline().filter(|_| !are_rows) {
+            let place = Spot::new(level.declared, level.origin);
+            self.check_outline(outline, &sheet.plain, &sheet.plain_lists, &place);
         }
         (sheet.draft, sheet.clashes)
     }
@@ -72,6 +97,59 @@ impl<'c> Checker<'c> {
         sheet.writes.push(Write::of(rule, &self.compiler.source, &compiled, level.guards));
         let index = self.add_rule(rule, compiled, level);
         sheet.clashes.extend(sheet.draft.write(&steps, index, kind).err());
+    }
+
+    /// A rule where there is no grammar.
+    fn plain_rule(&mut self, rule: &DeclaredRule, has_attributes: bool, level: Level<'_>, sheet: &mut Sheet) {
+        let steps = self.plain_target(&rule.target, level.writes);
+        let compiled = self.compiler.expression(&rule.expression, level.ground);
+        let (Some(mut steps), Some(compiled)) = (steps, compiled) else { return };
+        let is_attribute = matches!(steps.last(), Some(Step::Name(name)) if name.starts_with('@'));
+        let takes_value = is_attribute || matches!(level.writes, Writes::Csv(_));
+        if compiled.is_many && (takes_value || rule.target.value.ends_with(']')) {
+            self.many_into_one(&rule.target, &rule.expression);
+        }
+        if takes_value && compiled.kind == Kind::Structure {
+            let message = format!("`{}` takes a value, and this expression gives a structure", rule.target.value);
+            let help = Some("write its parts one by one".to_owned());
+            self.report(codes::ARGUMENT_TYPE, rule.expression.span.clone(), message, help);
+        }
+        if steps.is_empty() || (has_attributes && matches!(level.writes, Writes::Xml(..))) {
+            steps.push(Step::Name(xml::TEXT.to_owned()));
+        }
+        let (target, kind) = (Spot::new(&rule.target, &self.compiler.source), compiled.kind);
+        let is_sure = is_sure(&compiled.op, level.guards);
+        let index = self.add_rule(rule, compiled, level);
+        sheet.clashes.extend(sheet.draft.write(&steps, index, kind).err());
+        sheet.plain.push(PlainWrite { steps, target, expression: rule.expression.clone(), is_sure });
+    }
+
+    /// The steps of a target where there is no grammar. None stand for an element's own text.
+    fn plain_target(&mut self, target: &Text, writes: Writes<'_>) -> Option<Vec<Step>> {
+        if matches!(writes, Writes::Csv(_)) {
+            return Some(vec![Step::Name(target.value.clone())]);
+        }
+        let steps = read_plain_target(&target.value);
+        let steps = steps.map_err(|error| self.report_inside(codes::TARGET_PATH, target, error)).ok()?;
+        if let (Writes::Json(_), []) = (writes, steps.as_slice()) {
+            let error = ExpressionError::new(0..target.value.len(), "`.` is the text of an XML element");
+            self.report_inside(codes::TARGET_PATH, target, error);
+            return None;
+        }
+        let Writes::Xml(namespaces, _) = writes else { return Some(steps) };
+        for step in &steps {
+            let Step::Name(name) = step else { continue };
+            if !xml::is_name(name.trim_start_matches('@')) {
+                let error =
+                    ExpressionError::new(0..target.value.len(), format!("`{name}` is no name that XML can have"));
+                self.report_inside(codes::TARGET_PATH, target, error);
+                return None;
+            }
+            if !self.check_prefix(target, name, namespaces) {
+                return None;
+            }
+        }
+        Some(steps)
     }
 
     /// The blocks and entries of a level.
@@ -103,8 +181,18 @@ impl<'c> Checker<'c> {
         sheet: &mut Sheet,
     ) -> Option<Addition> {
         let (block, ground) = self.stand_at(placed, level.ground);
-        let steps = read_json_target(&to.value);
-        let steps = steps.map_err(|error| self.report_inside(codes::TARGET_PATH, to, error)).ok();
+        let steps = match level.writes {
+            Writes::Fhir | Writes::Hl7 => {
+                let steps = read_json_target(&to.value);
+                steps.map_err(|error| self.report_inside(codes::TARGET_PATH, to, error)).ok()
+            }
+            Writes::Csv(_) if to.value != csv::ROW => {
+                let help = Some("write `to = \"row\"`".to_owned());
+                self.report(codes::TARGET_PATH, to.span.clone(), "a block adds rows to CSV".to_owned(), help);
+                None
+            }
+            Writes::Json(_) | Writes::Xml(..) | Writes::Csv(_) => self.plain_target(to, level.writes),
+        };
         let has_index = to.value.ends_with(']');
         if has_index {
             let help = Some("leave the index out: each repetition adds an item".to_owned());
@@ -113,9 +201,24 @@ impl<'c> Checker<'c> {
         let list = Spot::new(to, placed.origin);
         let kind = level.within.and_then(|within| self.items_of_list(within, &list, &sheet.writes));
         let kind = kind.map(|kind| resource_of(block).filter(|_| kind.is_resource()).unwrap_or(kind));
+        let plain = PlainWrite {
+            steps: steps.clone().unwrap_or_default(),
+            target: list.clone(),
+            expression: to.clone(),
+            // What a block writes is asked inside it.
+            is_sure: true,
+        };
+        let inside = match level.writes {
+            Writes::Json(Some(outline)) | Writes::Xml(_, Some(outline)) if steps.is_some() => {
+                self.items_of_outline(outline, &plain)
+            }
+            Writes::Hl7 | Writes::Fhir | Writes::Json(_) | Writes::Xml(..) | Writes::Csv(_) => None,
+        };
+        let writes = level.writes.inside(inside);
         sheet.lists.push(list);
+        sheet.plain_lists.push(plain);
         let prefix = format!("{}{}[].", level.prefix, to.value);
-        let outer = Level { ground, within: kind, declared: to, origin: placed.origin, ..level };
+        let outer = Level { ground, within: kind, declared: to, origin: placed.origin, writes, ..level };
         let compiled =
             self.block(placed, &prefix, outer, |checker, flat, inner| Items::One(checker.resource(flat, inner)));
         Some((steps.filter(|_| !has_index)?, compiled?))

@@ -13,8 +13,21 @@ use super::{Part, Walk};
 use crate::finding::{codes, did_you_mean, one_of};
 use crate::mapping::expression::{Expression, Node};
 use crate::mapping::functions::{Function, Kind, catalogue, function};
-use crate::mapping::plan::{Call, Op};
+use crate::mapping::plan::{Call, Leaf, Op};
 use crate::mapping::tables::Table;
+
+/// Functions that make structures of fields, and the structures that they let pass.
+const TYPED: [(&str, &[&str]); 9] = [
+    ("identifier", &["Identifier"]),
+    ("human_name", &["HumanName"]),
+    ("address", &["Address"]),
+    ("telecom", &["ContactPoint"]),
+    ("codeable_concept", &["CodeableConcept", "Coding"]),
+    ("coding", &["CodeableConcept", "Coding"]),
+    ("code_of", &["CodeableConcept", "Coding"]),
+    ("money", &["Money"]),
+    ("location_name", &[]),
+];
 
 /// The arguments of a call, compiled.
 #[derive(Default)]
@@ -94,6 +107,7 @@ impl Walk<'_, '_> {
             };
             given.are_fine &= self.check_kind(function, wanted, (&op, kind), &argument.span);
             if place == 0 {
+                given.are_fine &= self.check_structure_given(function, &op, &argument.span);
                 (given.kind, given.is_many) = (kind, is_many);
             }
             given.ops.push(op);
@@ -140,6 +154,19 @@ impl Walk<'_, '_> {
             self.report(codes::ARGUMENT_TYPE, span, message, Some(format!("write {}", function.signature())));
         }
         fits
+    }
+
+    /// A function that makes a structure of a field takes that structure of FHIR, and no other.
+    fn check_structure_given(&mut self, function: &Function, op: &Op, span: &Range<usize>) -> bool {
+        let Op::Json { leaf: Leaf::Structure(name), .. } = op else { return true };
+        let Some((_, taken)) = TYPED.iter().find(|(typed, _)| *typed == function.name) else { return true };
+        if taken.contains(name) {
+            return true;
+        }
+        let own = if taken.is_empty() { String::new() } else { format!(", or {}", one_of(taken.iter().copied())) };
+        let message = format!("`{}` takes a field of HL7 v2 or a text{own}, and this is a {name}", function.name);
+        self.report(codes::ARGUMENT_TYPE, span, message, None);
+        false
     }
 
     fn table(&mut self, function: &Function, argument: &Expression) -> Option<Arc<Table>> {

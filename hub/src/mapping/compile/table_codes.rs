@@ -1,18 +1,21 @@
-//! Codes that a message which keeps to HL7 v2 never has.
+//! Codes that a message which keeps to HL7 v2, or a resource which keeps to FHIR, never has.
 //!
-//! In come comparisons of a field with a text, and tables that a field is looked up in; out go warnings for codes
-//! that HL7's table of the field does not have: the condition never holds, the row never counts. Promised: a code that
-//! any version of the standard has there is not complained of, nor one of a table to which a site may add.
+//! In come comparisons of a field or an element with a text, and tables that it is looked up in; out go warnings for
+//! codes that HL7's table of the field, or the required value set of the element, does not have: the condition never
+//! holds, the row never counts. Promised: a code that any version of HL7 v2 has there is not complained of, nor one of
+//! a table to which a site may add.
 
 use std::ops::Range;
 
+use adapters::fhir::grammar::Strength;
 use adapters::hl7v2::Path;
 use adapters::hl7v2::grammar::{Element, Grammar, Version, resolve};
 
 use super::Walk;
-use crate::finding::{Finding, codes};
+use crate::finding::{Finding, codes, did_you_mean};
 use crate::mapping::expression::{Expression, Node};
 use crate::mapping::hl7_tables::{Outside, outside};
+use crate::mapping::json_path::JsonPath;
 use crate::mapping::plan::Op;
 use crate::mapping::tables::Table;
 
@@ -40,6 +43,9 @@ impl Walk<'_, '_> {
     }
 
     fn check_code(&mut self, value: &Op, code: &str, span: &Range<usize>, of: &str) {
+        if let Op::Json { path, .. } = value {
+            return self.check_code_of_element(path, code, span, of);
+        }
         let mut paths = Vec::new();
         if code.is_empty() || !fields_of(value, &mut paths) {
             return;
@@ -54,6 +60,21 @@ impl Walk<'_, '_> {
             format!("{path} is never `{code}`{of}: HL7 table {} ({}) has no such code", table.number, table.text);
         let place = self.text.place(&self.compiler.source, span);
         let finding = Finding::warning(codes::NOT_IN_TABLE, &self.compiler.source, place, message);
+        self.compiler.findings.push(finding.with_help_if(help));
+    }
+
+    /// An element with a required value set has no other codes.
+    fn check_code_of_element(&mut self, path: &JsonPath, code: &str, span: &Range<usize>, of: &str) {
+        let binding = self.ground.lead(path).ok().and_then(|led| led.binding);
+        let required = binding.filter(|one| one.strength == Strength::Required);
+        let Some(set) = required.and_then(|one| one.codes()) else { return };
+        if code.is_empty() || set.may_have(None, code) {
+            return;
+        }
+        let help = did_you_mean(code, set.codes());
+        let message = format!("{path} is never `{code}`{of}: its value set has no such code ({})", set.name);
+        let place = self.text.place(&self.compiler.source, span);
+        let finding = Finding::warning(codes::NOT_IN_VALUE_SET, &self.compiler.source, place, message);
         self.compiler.findings.push(finding.with_help_if(help));
     }
 

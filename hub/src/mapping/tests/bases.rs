@@ -30,7 +30,7 @@ fn built(local: &str) -> (Option<String>, Findings) {
     let source = |name: &str, text: &str| Arc::new(SourceText::new(name, text));
     // Files come in the order of their names: the base after what builds on it.
     let files = [source("mappings/local.toml", &local), source("mappings/orders.toml", BASE)];
-    let (read, mut findings) = MappingFiles::read(&files, &[], &table_sources());
+    let (read, mut findings) = MappingFiles::read(&files, &[], &table_sources(), &[]);
     findings.settle();
     let mapping = read.mappings.get("local");
     let outputs = mapping.map(|mapping| mapping.run(&fixture("hl7v2/rde_o11_two_orders.hl7"), &context()).unwrap());
@@ -114,7 +114,7 @@ fn a_mistake_of_the_base_is_told_once_and_in_its_file() {
     let broken = BASE.replace("'ORC-2.1', id", "'ORX-2.1', id");
     let local = "name = 'local'\nversion = 1\nbase = 'orders'\n[set]\nactive = 'true'\n";
     let files = [source("mappings/local.toml", local), source("mappings/orders.toml", &broken)];
-    let (_, mut findings) = MappingFiles::read(&files, &[], &[]);
+    let (_, mut findings) = MappingFiles::read(&files, &[], &[], &[]);
     findings.settle();
     let told: Vec<_> = findings.iter().map(|finding| (&*finding.file, finding.code.number())).collect();
     assert_eq!(told, [("mappings/orders.toml", 120)], "{findings}");

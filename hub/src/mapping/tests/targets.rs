@@ -166,7 +166,7 @@ fn a_message_is_written_in_the_character_set_that_it_declares() {
 fn an_entry_of_what_is_no_bundle_is_a_mistake() {
     let text = "name = 'm'\nversion = 1\nfrom = 'event'\nto = 'hl7v2 RRE^O12'\n[set]\n\"MSA-1\" = '\"AA\"'\n\"MSA-2\" = 'id | required'\n[[entry]]\nresource = 'Patient'\nset = { active = 'true' }\n";
     let source = Arc::new(SourceText::new("mappings/m.toml", text));
-    let (_, findings) = MappingFiles::read(&[source], &[], &table_sources());
+    let (_, findings) = MappingFiles::read(&[source], &[], &table_sources(), &[]);
     let told = findings.iter().map(|finding| (finding.line, finding.message.as_str())).collect::<Vec<_>>();
     assert!(told.contains(&(9, "an entry belongs into a Bundle")), "{findings}");
 }

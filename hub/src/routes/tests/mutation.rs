@@ -212,6 +212,7 @@ fn load(texts: &[String; 4]) -> (Option<Configuration>, Findings) {
         mappings: vec![source("mappings/orders.toml", &texts[1]), source("mappings/answers.toml", &texts[2])],
         fragments: Vec::new(),
         tables: vec![source("mappings/tables/order_control.toml", &texts[3])],
+        samples: Vec::new(),
         root: workspace(),
     };
     let mut findings = Findings::new();
@@ -256,7 +257,11 @@ fn twenty_thousand_mutated_configurations_end_in_findings_or_in_routes_that_run(
                 // A rule may refuse the message; what comes out otherwise can be read again.
                 for output in route.run(document, &test_context(source)).into_iter().flatten() {
                     let is_readable = match output.format {
-                        Format::FhirJson => serde_json::from_slice::<serde_json::Value>(&output.body).is_ok(),
+                        Format::FhirJson | Format::Json => {
+                            serde_json::from_slice::<serde_json::Value>(&output.body).is_ok()
+                        }
+                        Format::Xml => adapters::xml::Document::read(output.body).is_ok(),
+                        Format::Csv => adapters::csv::Document::read(output.body).is_ok(),
                         Format::Hl7v2 => hl7v2::Document::read(output.body, CharsetRule::default()).is_ok(),
                     };
                     assert!(is_readable, "round {round}");

@@ -5,7 +5,6 @@
 //! the pid of the first.
 
 mod checkpoint;
-mod checksum;
 mod held;
 mod people;
 mod read;
@@ -17,7 +16,7 @@ mod writer;
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -32,8 +31,8 @@ use self::read::Reader;
 use self::writer::{Job, QUEUE_MAX, Waiting, Writer, classify};
 use super::{
     AggregateKey, Charge, CodeFilter, CodePage, DeadLetter, DeliveryId, DeliveryNow, HandOver, HeldFilter, HeldRun,
-    Journey, MessageFilter, MessageId, OpenDelivery, Outcome, Page, Store, StoreError, StoredAggregate, StoredMessage,
-    StoredOutput, Term, UnitOfWork,
+    Journey, MessageFilter, MessageId, OpenDelivery, OpenError, Outcome, Page, Store, StoreError, StoredAggregate,
+    StoredMessage, StoredOutput, Term, UnitOfWork,
 };
 
 /// Connections for reading.
@@ -44,33 +43,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/sqlite");
-
-/// Why a data folder cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another hub has it.
-    #[error("HUB0208 the data folder {folder} is taken by another hub, process {pid}")]
-    Taken {
-        /// The folder.
-        folder: PathBuf,
-        /// The other hub's process id.
-        pid: String,
-    },
-    /// The folder or the journal file cannot be used.
-    #[error("HUB0209 the data folder {folder} cannot be used: {source}")]
-    Folder {
-        /// The folder.
-        folder: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The journal was written by a newer hub, or a migration failed.
-    #[error("HUB0210 the journal cannot be brought to this version: {0}")]
-    Migration(String),
-    /// SQLite refused.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
 
 /// The store on SQLite.
 pub struct SqliteStore {

@@ -9,7 +9,7 @@ use rusqlite::ffi;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{Row as _, query};
 
-use super::checksum::{AggregateColumns, MessageColumns, OutputColumns};
+use crate::store::checksum::{AggregateColumns, MessageColumns, OutputColumns};
 use crate::store::{
     AggregateKey, Cause, Charge, DeliveryId, DeliveryNow, DeliveryState, Flags, Lane, MessageId, OpenDelivery,
     StoreError, StoredAggregate, StoredMessage, StoredOutput, Term, format_from,

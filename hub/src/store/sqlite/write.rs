@@ -4,9 +4,9 @@ use adapters::clock::Timestamp;
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::checksum::{AggregateColumns, MessageColumns, OutputColumns};
 use super::held::{hold, let_go};
 use super::read::whole_message_columns;
+use crate::store::checksum::{AggregateColumns, MessageColumns, OutputColumns};
 use crate::store::{
     AggregateChange, AssignedNumber, DeliveryChange, Flags, InboxKey, MessageId, MessageRef, NewAttempt, NewDelivery,
     NewMessage, NewOutput, NewRun, Outcome, Row, StoreError,

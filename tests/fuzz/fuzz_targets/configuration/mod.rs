@@ -85,7 +85,9 @@ fn run(configuration: &Configuration) {
         for route in configuration.matches(source, &document) {
             for output in route.run(&document, &context).into_iter().flatten() {
                 assert!(match output.format {
-                    Format::FhirJson => serde_json::from_slice::<serde_json::Value>(&output.body).is_ok(),
+                    Format::FhirJson | Format::Json => serde_json::from_slice::<serde_json::Value>(&output.body).is_ok(),
+                        Format::Xml => adapters::xml::Document::read(output.body).is_ok(),
+                        Format::Csv => adapters::csv::Document::read(output.body).is_ok(),
                     Format::Hl7v2 => hl7v2::Document::read(output.body, CharsetRule::default()).is_ok(),
                 });
             }

@@ -8,8 +8,7 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::store::contract::samples::{accept, aggregate, configuration, must_commit, named, prescription, routed};
-use crate::store::sqlite::OpenError;
-use crate::store::{AggregateChange, DeliveryId, NewOutput};
+use crate::store::{AggregateChange, DeliveryId, NewOutput, OpenError};
 
 const MESSAGES: u8 = 60;
 const PLACES: u32 = 300;

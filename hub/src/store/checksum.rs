@@ -9,30 +9,30 @@ use crc32fast::Hasher;
 use crate::store::{AggregateChange, MessageId, NewMessage, NewOutput, format_number};
 
 /// The columns of a message, from either side of the disk.
-pub(super) struct MessageColumns<'r> {
-    pub(super) id: i64,
-    pub(super) received_at: i64,
-    pub(super) source: &'r str,
-    pub(super) principal: &'r str,
-    pub(super) peer: &'r str,
-    pub(super) sender: &'r str,
-    pub(super) control_id: &'r str,
-    pub(super) kind: &'r str,
-    pub(super) format: i64,
-    pub(super) lane: Option<&'r [u8]>,
-    pub(super) identity: &'r [u8],
-    pub(super) flags: i64,
-    pub(super) cause: Option<i64>,
-    pub(super) code: Option<&'r str>,
-    pub(super) reason: Option<&'r str>,
-    pub(super) body: &'r [u8],
-    pub(super) answer: Option<&'r [u8]>,
-    pub(super) terms: &'r [u8],
+pub(in crate::store) struct MessageColumns<'r> {
+    pub(in crate::store) id: i64,
+    pub(in crate::store) received_at: i64,
+    pub(in crate::store) source: &'r str,
+    pub(in crate::store) principal: &'r str,
+    pub(in crate::store) peer: &'r str,
+    pub(in crate::store) sender: &'r str,
+    pub(in crate::store) control_id: &'r str,
+    pub(in crate::store) kind: &'r str,
+    pub(in crate::store) format: i64,
+    pub(in crate::store) lane: Option<&'r [u8]>,
+    pub(in crate::store) identity: &'r [u8],
+    pub(in crate::store) flags: i64,
+    pub(in crate::store) cause: Option<i64>,
+    pub(in crate::store) code: Option<&'r str>,
+    pub(in crate::store) reason: Option<&'r str>,
+    pub(in crate::store) body: &'r [u8],
+    pub(in crate::store) answer: Option<&'r [u8]>,
+    pub(in crate::store) terms: &'r [u8],
 }
 
 impl<'r> MessageColumns<'r> {
     /// The columns as they are to be written.
-    pub(super) fn of(message: &'r NewMessage, id: MessageId, flags: i64) -> MessageColumns<'r> {
+    pub(in crate::store) fn of(message: &'r NewMessage, id: MessageId, flags: i64) -> MessageColumns<'r> {
         MessageColumns {
             id: id.0,
             received_at: message.received_at.0,
@@ -56,7 +56,7 @@ impl<'r> MessageColumns<'r> {
     }
 
     /// The checksum of the row.
-    pub(super) fn checksum(&self) -> i64 {
+    pub(in crate::store) fn checksum(&self) -> i64 {
         let texts = [self.source, self.principal, self.peer, self.sender, self.control_id, self.kind];
         let mut sum = Sum::new();
         sum.numbers([Some(self.id), Some(self.received_at), Some(self.format), Some(self.flags), self.cause]);
@@ -73,19 +73,19 @@ impl<'r> MessageColumns<'r> {
 }
 
 /// The columns of an output, from either side of the disk.
-pub(super) struct OutputColumns<'r> {
-    pub(super) message: i64,
-    pub(super) run_no: u32,
-    pub(super) output_no: u32,
-    pub(super) format: i64,
-    pub(super) command: Option<&'r str>,
-    pub(super) kind: &'r str,
-    pub(super) body: Option<&'r [u8]>,
+pub(in crate::store) struct OutputColumns<'r> {
+    pub(in crate::store) message: i64,
+    pub(in crate::store) run_no: u32,
+    pub(in crate::store) output_no: u32,
+    pub(in crate::store) format: i64,
+    pub(in crate::store) command: Option<&'r str>,
+    pub(in crate::store) kind: &'r str,
+    pub(in crate::store) body: Option<&'r [u8]>,
 }
 
 impl<'r> OutputColumns<'r> {
     /// The columns as they are to be written.
-    pub(super) fn of(output: &'r NewOutput) -> OutputColumns<'r> {
+    pub(in crate::store) fn of(output: &'r NewOutput) -> OutputColumns<'r> {
         OutputColumns {
             message: output.message.0,
             run_no: output.run_no,
@@ -98,7 +98,7 @@ impl<'r> OutputColumns<'r> {
     }
 
     /// The checksum of the row.
-    pub(super) fn checksum(&self) -> i64 {
+    pub(in crate::store) fn checksum(&self) -> i64 {
         let mut sum = Sum::new();
         let place = [self.message, i64::from(self.run_no), i64::from(self.output_no), self.format];
         sum.numbers(place.map(Some));
@@ -110,24 +110,24 @@ impl<'r> OutputColumns<'r> {
 }
 
 /// The columns of an aggregate, from either side of the disk.
-pub(super) struct AggregateColumns<'r> {
-    pub(super) kind: &'r str,
-    pub(super) authority: &'r str,
-    pub(super) number: &'r str,
-    pub(super) version: i64,
-    pub(super) state: &'r str,
-    pub(super) body: &'r str,
+pub(in crate::store) struct AggregateColumns<'r> {
+    pub(in crate::store) kind: &'r str,
+    pub(in crate::store) authority: &'r str,
+    pub(in crate::store) number: &'r str,
+    pub(in crate::store) version: i64,
+    pub(in crate::store) state: &'r str,
+    pub(in crate::store) body: &'r str,
 }
 
 impl<'r> AggregateColumns<'r> {
     /// The columns as they are to be written.
-    pub(super) fn of(change: &'r AggregateChange, version: i64) -> AggregateColumns<'r> {
+    pub(in crate::store) fn of(change: &'r AggregateChange, version: i64) -> AggregateColumns<'r> {
         let AggregateChange { key, state, body, .. } = change;
         AggregateColumns { kind: key.kind, authority: &key.authority, number: &key.number, version, state, body }
     }
 
     /// The checksum of the row.
-    pub(super) fn checksum(&self) -> i64 {
+    pub(in crate::store) fn checksum(&self) -> i64 {
         let mut sum = Sum::new();
         sum.numbers([Some(self.version)]);
         let texts = [self.kind, self.authority, self.number, self.state, self.body];
