@@ -85,8 +85,6 @@ impl Writer {
             let Some(first) = first else { break };
             let group = queue.group(first);
             if let Err(error) = self.commit(group, &mut queue).await {
-                tracing::error!(%error, "the writer ends");
-                self.standing.send_modify(|standing| standing.trouble = Some(error.clone()));
                 queue.refuse_all(&error).await;
                 break;
             }
@@ -100,25 +98,44 @@ impl Writer {
     async fn commit(&mut self, group: Vec<Job>, queue: &mut Queue) -> Result<(), StoreError> {
         let units: Vec<&UnitOfWork> = group.iter().flat_map(|job| &job.units).collect();
         let until = group.iter().map(|job| job.until).min().unwrap_or_else(Instant::now);
-        let outcomes = match self.commit_units(&units, until, queue).await {
+        let outcomes = match self.outcomes(&units, until, queue).await {
             Ok(outcomes) => outcomes,
-            Err(Undone::Refused(_)) if units.len() > 1 => {
-                let mut outcomes = Vec::with_capacity(units.len());
-                for unit in &units {
-                    let alone = self.commit_units(&[*unit], until, queue).await;
-                    outcomes.extend(alone.or_else(|undone| failed(undone, 1))?);
-                }
-                outcomes
+            Err(error) => {
+                tracing::error!(%error, "the writer ends");
+                // Before its callers are told: who hears of it must find the store ended.
+                self.standing.send_modify(|standing| standing.trouble = Some(error.clone()));
+                group.into_iter().for_each(|job| job.fail(&error));
+                return Err(error);
             }
-            Err(undone) => failed(undone, units.len())?,
         };
         fail::fail_point!("journal.after_commit");
-        let mut outcomes = outcomes.into_iter();
+        let mut left = outcomes.into_iter();
         for job in group {
-            let own = outcomes.by_ref().take(job.units.len()).collect();
+            let own = left.by_ref().take(job.units.len()).collect();
             job.tell(own);
         }
         Ok(())
+    }
+
+    /// What the units of a group come to. If the server refuses one of them, each is tried alone.
+    async fn outcomes(
+        &mut self,
+        units: &[&UnitOfWork],
+        until: Instant,
+        queue: &mut Queue,
+    ) -> Result<Vec<Outcome>, StoreError> {
+        match self.commit_units(units, until, queue).await {
+            Ok(outcomes) => Ok(outcomes),
+            Err(Undone::Refused(_)) if units.len() > 1 => {
+                let mut outcomes = Vec::with_capacity(units.len());
+                for unit in units {
+                    let alone = self.commit_units(&[*unit], until, queue).await;
+                    outcomes.extend(alone.or_else(|undone| failed(undone, 1))?);
+                }
+                Ok(outcomes)
+            }
+            Err(undone) => failed(undone, units.len()),
+        }
     }
 
     /// Tries until it is done, or refused, or the time is over. What is unknown is found out, however long it takes.
