@@ -74,7 +74,7 @@ pub enum Fault {
 #[derive(Debug)]
 enum Store {
     Folder,
-    Database(Database),
+    Database(Box<Database>),
 }
 
 /// One data folder and its senders.
@@ -124,7 +124,7 @@ impl Campaign {
     pub fn on(database: Database, name: &str, random: Random) -> Fallible<Campaign> {
         let mut campaign = Campaign::new(name, random)?;
         campaign.launch = campaign.launch.with("HUB_STORE_URL", &database.url());
-        campaign.store = Store::Database(database);
+        campaign.store = Store::Database(Box::new(database));
         Ok(campaign)
     }
 

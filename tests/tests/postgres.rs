@@ -91,8 +91,8 @@ fn a_database_that_cannot_be_used_is_named_by_its_code() -> Fallible<()> {
     folder.copy_mappings()?;
     let routes = folder.write("routes.toml", routes(&folder.folder("archive")?))?;
     let database = Database::new("refused")?;
-    let url = database.url();
-    let base = url.split('?').next().unwrap_or(&url);
+    let whole = database.url();
+    let base = whole.split('?').next().unwrap_or(&whole);
     let other = |name: &str| base.rsplit_once('/').map(|(server, _)| format!("{server}/{name}")).unwrap_or_default();
     let at = base.rsplit_once('@').map_or("", |(_, at)| at);
     let cases = [
@@ -122,10 +122,10 @@ fn a_database_belongs_to_one_hub_and_one_of_a_newer_hub_is_left_alone() -> Falli
     let database = Database::new("taken")?;
     let launch = |name: &str| Launch::new(folder.path().join(name), &routes).with("HUB_STORE_URL", &database.url());
     let first = launch("first").start()?;
-    let Started::Ended(second, status) = launch("second").spawn()?.until_ready()? else {
+    let Started::Ended(second, refused) = launch("second").spawn()?.until_ready()? else {
         return Err("a second hub started on the same database".into());
     };
-    assert_eq!(status.code(), Some(73), "{}", second.log_end());
+    assert_eq!(refused.code(), Some(73), "{}", second.log_end());
     assert!(second.log().contains("HUB0220"), "{}", second.log_end());
     first.stop()?;
     database.number(

@@ -24,23 +24,23 @@ pub(super) async fn bind(settings: &Settings) -> Result<Vec<Bound>, StartError> 
     let names: Vec<&str> = channels.iter().map(|channel| channel.name()).collect();
     let embedded = Arc::new(Embedded::new(&names, PARTITIONS));
     let mut bound = vec![Bound { name: Broker::Embedded.name(), broker: embedded, channels }];
-    let channels = carried_by(settings, Broker::RabbitMq);
-    if let Some(rabbitmq) = settings.brokers.rabbitmq.as_ref().filter(|_| !channels.is_empty()) {
-        let options = rabbitmq_options(rabbitmq, &channels).map_err(StartError::Configuration)?;
+    let by_rabbitmq = carried_by(settings, Broker::RabbitMq);
+    if let Some(rabbitmq) = settings.brokers.rabbitmq.as_ref().filter(|_| !by_rabbitmq.is_empty()) {
+        let options = rabbitmq_options(rabbitmq, &by_rabbitmq).map_err(StartError::Configuration)?;
         let broker = RabbitMq::new(&options);
         if let Err(fault) = broker.check().await {
             bear(&fault, fault.is_passing(), code_of_rabbitmq(&fault), &rabbitmq.place)?;
         }
-        bound.push(Bound { name: Broker::RabbitMq.name(), broker: Arc::new(broker), channels });
+        bound.push(Bound { name: Broker::RabbitMq.name(), broker: Arc::new(broker), channels: by_rabbitmq });
     }
-    let channels = carried_by(settings, Broker::Kafka);
-    if let Some(kafka) = settings.brokers.kafka.as_ref().filter(|_| !channels.is_empty()) {
-        let options = kafka_options(kafka, &channels).map_err(StartError::Configuration)?;
+    let by_kafka = carried_by(settings, Broker::Kafka);
+    if let Some(kafka) = settings.brokers.kafka.as_ref().filter(|_| !by_kafka.is_empty()) {
+        let options = kafka_options(kafka, &by_kafka).map_err(StartError::Configuration)?;
         let broker = Kafka::new(options);
         if let Err(fault) = broker.check().await {
             bear(&fault, fault.is_passing(), code_of_kafka(&fault), &kafka.place)?;
         }
-        bound.push(Bound { name: Broker::Kafka.name(), broker: Arc::new(broker), channels });
+        bound.push(Bound { name: Broker::Kafka.name(), broker: Arc::new(broker), channels: by_kafka });
     }
     Ok(bound)
 }

@@ -151,16 +151,19 @@ async fn partitions(broker: &dyn Broker, channel: &str, count: usize) -> Vec<Box
     all
 }
 
+/// More than any check publishes.
+const TOLD_MAX: usize = 100_000;
+
 /// Takes and acknowledges in the background; each record comes with the place of its partition.
-fn follow(partitions: Vec<Box<dyn Consumption>>) -> mpsc::UnboundedReceiver<(usize, Record)> {
-    let (told, came) = mpsc::unbounded_channel();
+fn follow(partitions: Vec<Box<dyn Consumption>>) -> mpsc::Receiver<(usize, Record)> {
+    let (told, came) = mpsc::channel(TOLD_MAX);
     for (place, mut partition) in partitions.into_iter().enumerate() {
         let told = told.clone();
         tokio::spawn(async move {
             while let Some(batch) = partition.next(7).await {
                 partition.acknowledge(batch.len()).await;
                 for record in batch {
-                    let _ = told.send((place, record));
+                    let _ = told.send((place, record)).await;
                 }
             }
         });

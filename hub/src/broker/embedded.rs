@@ -16,10 +16,13 @@ use super::{Broker, Consumption, Partitions, PublishError, Record, Standing, pla
 /// Records that wait in one partition at most.
 pub const PARTITION_MAX: usize = 1024;
 
+/// By channel, what nobody consumes yet.
+type Untaken = HashMap<Arc<str>, Vec<Box<dyn Consumption>>>;
+
 /// The embedded broker.
 pub struct Embedded {
     partitions: HashMap<Arc<str>, Vec<mpsc::Sender<Record>>>,
-    consumptions: Mutex<HashMap<Arc<str>, Vec<Box<dyn Consumption>>>>,
+    consumptions: Mutex<Untaken>,
     /// Nothing is lost here without the process.
     setbacks: watch::Sender<u64>,
 }

@@ -103,9 +103,8 @@ mod tests {
             async move {
                 *now.lock().unwrap() += 1;
                 let here = *now.lock().unwrap();
-                let mut most = most.lock().unwrap();
-                *most = here.max(*most);
-                drop(most);
+                let before = *most.lock().unwrap();
+                *most.lock().unwrap() = here.max(before);
                 tokio::task::yield_now().await;
                 *now.lock().unwrap() -= 1;
                 Ok(())

@@ -127,7 +127,7 @@ fn a_broker_that_is_not_set_or_set_wrong_is_said_with_its_place() {
     let (_folder, unset) = file("[channels]\nprescription = { broker = 'rabbitmq' }\n");
     assert_eq!(found(Settings::load_for_run(&unset, &RunArgs::default())), [("HUB0177".to_owned(), 2, 27)]);
     let (_other, wrong) = file(
-        "[broker.rabbitmq]\nurl = 'amqp://hub:secret@h/v'\n[broker.kafka]\nbootstrap = ['kafka.example:9092']\n\
+        "[broker.rabbitmq]\nurl = 'amqp://hub:hunter2@h/v'\n[broker.kafka]\nbootstrap = ['kafka.example:9092']\n\
          sasl = { mechanism = 'NTLM', user = 'hub', password = { } }\ntopic = 1\n",
     );
     let findings = Settings::load(&wrong).unwrap_err();
@@ -135,5 +135,5 @@ fn a_broker_that_is_not_set_or_set_wrong_is_said_with_its_place() {
     for line in [2, 4, 5, 6] {
         assert!(lines.contains(&line), "line {line} has no finding: {findings}");
     }
-    assert!(!findings.iter().any(|finding| finding.message.contains("secret")), "{findings}");
+    assert!(!findings.to_string().contains("hunter2"), "{findings}");
 }

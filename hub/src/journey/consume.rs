@@ -107,17 +107,17 @@ impl<D: Domain> Consumer<D> {
     /// Leaves out copies of what was decided; gives how many of them come first, and the others.
     async fn sift(&mut self, records: Vec<Record>) -> Result<(usize, Charged), StoreError> {
         let ids: Vec<DeliveryId> = records.iter().map(|record| record.id).collect();
-        let now = loop {
+        let standing = loop {
             match self.hub.store.deliveries_now(ids.clone()).await {
-                Ok(now) => break now,
+                Ok(standing) => break standing,
                 Err(error) if error.is_passing() => tokio::time::sleep(PAUSE_AFTER_CONFLICT).await,
                 Err(error) => return Err(error),
             }
         };
         let mut seen = HashSet::new();
         let (mut stale, mut batch) = (0, Charged::of(Vec::new()));
-        for (mut record, now) in records.into_iter().zip(now) {
-            let open = self.is_to_be_decided(&record, now).filter(|_| seen.insert(record.id));
+        for (mut record, stands) in records.into_iter().zip(standing) {
+            let open = self.is_to_be_decided(&record, stands).filter(|_| seen.insert(record.id));
             match (open, batch.spans.last_mut()) {
                 (Some(now), _) => {
                     (record.attempts, record.charges) = (now.attempts, now.charges);

@@ -30,6 +30,8 @@ pub enum Way {
     Remote(Offers),
 }
 
+type HeldBack = HashMap<(Arc<str>, Channel), mpsc::Sender<Record>>;
+
 /// Where deliveries go.
 #[derive(Clone)]
 pub struct Outbox {
@@ -37,7 +39,7 @@ pub struct Outbox {
     ways: Arc<HashMap<Channel, Way>>,
     couriers: Arc<ArcSwap<HashMap<String, Courier>>>,
     /// By route and channel, for routes that have, or had, a rate: once there is a queue, nothing passes it by (H5).
-    held_back: Arc<Mutex<HashMap<(Arc<str>, Channel), mpsc::Sender<Record>>>>,
+    held_back: Arc<Mutex<HeldBack>>,
 }
 
 impl Outbox {

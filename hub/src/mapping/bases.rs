@@ -57,7 +57,7 @@ impl Bases {
         let base = match &file.head {
             Head::Own(documents) => {
                 refuse_left_out(&file.body, findings);
-                return Some((documents.clone(), file.body.clone()));
+                return Some((Documents::clone(documents), file.body.clone()));
             }
             Head::Base(base) => base,
         };

@@ -30,7 +30,7 @@ pub(super) struct DeclaredFile {
 /// What a mapping reads and writes.
 #[derive(Clone, Debug)]
 pub(super) enum Head {
-    Own(Documents),
+    Own(Box<Documents>),
     /// All that this mapping does, and what its file says instead or besides.
     Base(Text),
 }
@@ -197,7 +197,7 @@ pub(super) fn parse(source: &Arc<SourceText>) -> (Option<DeclaredFile>, Findings
         }
         let head = match root.text("base") {
             Some(base) => Some(Head::Base(base)),
-            None => read_documents(&mut root, source).map(Head::Own),
+            None => read_documents(&mut root, source).map(Box::new).map(Head::Own),
         };
         let _why = root.text("why");
         let body = Body::read(&mut root, 0);

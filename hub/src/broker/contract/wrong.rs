@@ -167,7 +167,8 @@ impl Broker for WrongBroker {
 
     fn consume(&self, channel: &str) -> Partitions {
         let wrong = self.wrong;
-        let wrap = move |inner| Box::new(WrongConsumption { wrong, inner, next: Vec::new() }) as Box<dyn Consumption>;
+        let wrap =
+            move |inner| -> Box<dyn Consumption> { Box::new(WrongConsumption { wrong, inner, next: Vec::new() }) };
         self.inner.consume(channel).map(wrap).boxed()
     }
 

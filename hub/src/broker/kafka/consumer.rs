@@ -40,7 +40,7 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 pub(super) struct Reading {
     pub(super) channel: Arc<str>,
     pub(super) topic: String,
-    pub(super) given: mpsc::UnboundedSender<Box<dyn Consumption>>,
+    pub(super) given: mpsc::Sender<Box<dyn Consumption>>,
 }
 
 type GroupConsumer = StreamConsumer<Member>;
@@ -233,7 +233,10 @@ impl Member {
             assigned.insert(partition, Assigned { waiting, revoked });
         }
         // Nobody hears it once the hub goes down.
-        let _ = self.reading.given.send(Box::new(given));
+        if self.reading.given.try_send(Box::new(given)).is_err() {
+            // Nobody takes partitions up: the hub goes down, or is stuck, which its watchdog sees.
+            tracing::warn!(topic = self.reading.topic, "a partition is taken up by nobody");
+        }
     }
 
     fn revoke(&self, partition: i32) {

@@ -33,6 +33,8 @@ use super::{Broker, Partitions, PublishError, Record, Standing};
 
 /// Records on their way to the broker at once.
 const WINDOW_MAX: usize = 1_000;
+/// Partitions that were given and wait to be taken up, at most: more than a topic has.
+const GIVEN_MAX: usize = 4096;
 /// Longest time in which the records of the old producer are given up.
 const GIVE_UP_WITHIN: Duration = Duration::from_secs(10);
 
@@ -251,7 +253,7 @@ impl Broker for Kafka {
         let Some((channel, topic)) = self.shared.options.topics.get_key_value(channel) else {
             return futures::stream::empty().boxed();
         };
-        let (given, partitions) = mpsc::unbounded_channel();
+        let (given, partitions) = mpsc::channel(GIVEN_MAX);
         let shared = Arc::clone(&self.shared);
         let reading = consumer::Reading { channel: Arc::clone(channel), topic: topic.name.clone(), given };
         tokio::spawn(follow(shared, reading, self.closed.subscribe()));

@@ -94,10 +94,10 @@ impl Admin {
         let heard: Arc<Mutex<Option<Fault>>> = Arc::default();
         let hears = Arc::clone(&heard);
         let observer = Observer::new(move |fault, _| {
-            if let Ok(mut heard) = hears.lock()
+            if let Ok(mut last) = hears.lock()
                 && !fault.is_passing()
             {
-                *heard = Some(fault);
+                *last = Some(fault);
             }
         });
         let client = base_config(access).create_with_context(observer).map_err(|error| Fault::of(&error))?;
@@ -156,8 +156,8 @@ fn differences(wanted: &Topic, found: &MetadataTopic, min_in_sync: Option<usize>
     let mut all = Vec::new();
     let partitions = found.partitions();
     if usize::try_from(wanted.partitions).ok() != Some(partitions.len()) {
-        let (found, wanted_count) = (partitions.len(), wanted.partitions);
-        all.push(Difference::Partitions { topic: wanted.name.clone(), found, wanted: wanted_count });
+        let topic = wanted.name.clone();
+        all.push(Difference::Partitions { topic, found: partitions.len(), wanted: wanted.partitions });
     }
     let in_sync = partitions.iter().map(|partition| partition.isr().len()).min().unwrap_or(0);
     let least = min_in_sync.unwrap_or(1);

@@ -172,8 +172,8 @@ impl RabbitMq {
         let shared = Arc::new_cyclic(|shared: &Weak<Shared>| {
             let lost = Weak::clone(shared);
             let on_loss = Arc::new(move || {
-                if let Some(shared) = lost.upgrade() {
-                    shared.set_back();
+                if let Some(broker) = lost.upgrade() {
+                    broker.set_back();
                 }
             });
             Shared {

@@ -295,7 +295,7 @@ impl Remote {
     }
 
     /// A record that the broker will never take has its end here.
-    async fn bury(&self, record: &Record, error: &PublishError) {
+    async fn bury(&self, record: &Record, refused: &PublishError) {
         let delivery = OpenDelivery {
             id: record.id,
             destination: Arc::clone(&record.channel),
@@ -308,7 +308,7 @@ impl Remote {
             source: Arc::clone(&record.source),
             charges: record.charges,
         };
-        let cause = Cause::new("HUB0507", &error.to_string());
+        let cause = Cause::new("HUB0507", &refused.to_string());
         if let Err(error) = bury_delivery(&self.plan.hub, &delivery, cause).await {
             tracing::error!(delivery = %record.id, %error, "cannot be made a dead letter");
         }
