@@ -15,7 +15,7 @@ use crate::folder::{target, workspace};
 use crate::{Fallible, wait};
 
 /// A start takes less than a second on a quiet machine.
-pub const READY_WITHIN: Duration = Duration::from_secs(20);
+pub const READY_WITHIN: Duration = Duration::from_secs(60);
 /// A drain answers what is in hand; deliveries stay in the journal.
 pub const EXIT_WITHIN: Duration = Duration::from_secs(20);
 /// Longer than any command takes that ends by itself, in seconds.

@@ -30,6 +30,7 @@ const USUAL_MEMORY: &str = "0.4";
 static ALONE: Mutex<()> = Mutex::new(());
 
 /// A campaign whose prescriptions go by `broker`, and the prefix of its queues and topics.
+#[expect(clippy::print_stdout, reason = "the seed plays a run again")]
 fn campaign(name: &str, broker: &str) -> Fallible<(Campaign, String)> {
     let seed = seed()?;
     println!("HUB_SEED={seed}");
@@ -52,6 +53,7 @@ fn trouble(hub: &Hub, broker: &str) -> Fallible<Option<String>> {
     Ok(part.get("trouble").and_then(Value::as_str).map(str::to_owned))
 }
 
+#[expect(clippy::print_stdout, reason = "what a run came to is shown when it fails")]
 fn random_faults(name: &str, broker: &str) -> Fallible<()> {
     let _alone = ALONE.lock();
     let (mut campaign, _) = campaign(name, broker)?;
