@@ -49,6 +49,7 @@ bench: ## Messages a second end to end, and the delay of answers, on this machin
 
 prove: build peers ## The long runs: 200 rounds of kill -9, power cuts (root, loop devices), fuzzing
 	HUB_ROUNDS=$(PROVE_ROUNDS) deploy/services.sh with $(CARGO) test --workspace $(TEST_FEATURES) --test crash -- --nocapture
+	deploy/services.sh with $(CARGO) test --workspace $(TEST_FEATURES) --test brokers -- --nocapture
 	HUB_BIN=target/debug/hub target/debug/power-cut --rounds $(PROVE_CUTS)
 	$(MAKE) fuzz
 
